@@ -1,0 +1,1 @@
+"""Trained Paddle checkpoints become verified ONNX bundles."""

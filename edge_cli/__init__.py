@@ -1,0 +1,1 @@
+"""The `edgecls` command line."""

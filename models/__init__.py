@@ -1,0 +1,1 @@
+"""Data and words shared by every layer: specs, cards, errors, and the built-in model."""

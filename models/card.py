@@ -1,0 +1,248 @@
+"""`card.json`, the single source of truth of a bundle.
+
+A bundle is a folder::
+
+    BUNDLE/
+      card.json    what the model is, how to feed it, proof that it is right
+      model.onnx   dynamic batch, preprocessing also in its metadata
+      probe.npz    inputs and the logits that Paddle gave for them
+
+The card holds no date and no path, so that the same checkpoint gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from models.errors import BundleError, SchemaTooNew
+from models.spec import ClipSpec
+
+SCHEMA_VERSION: Literal[1] = 1
+CARD_NAME = "card.json"
+METADATA_PREFIX = "edgecls."
+"""Prefix of the keys under which `model.onnx` repeats parts of the card."""
+
+_FROZEN = ConfigDict(frozen=True, extra="forbid")
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class BundleFile(BaseModel):
+    """A file of the bundle, pinned by its content.
+
+    Attributes:
+        file: Name inside the bundle folder; never a path.
+        sha256: Lower-case hex digest.
+        size_bytes: Length in bytes.
+    """
+
+    model_config = _FROZEN
+
+    file: FileName
+    sha256: Sha256
+    size_bytes: Annotated[int, Field(ge=0)]
+
+    @classmethod
+    def of(cls, path: Path) -> BundleFile:
+        """Describe the file at `path`."""
+        return cls(file=path.name, sha256=sha256_of(path), size_bytes=path.stat().st_size)
+
+
+class Variant(BundleFile):
+    """One graph of the model at one numeric precision."""
+
+    precision: Literal["fp32", "fp16", "int8"]
+
+
+class ParityCase(BaseModel):
+    """One comparison of Paddle and ONNX Runtime.
+
+    Attributes:
+        clip: Kind of input.
+        order: Order of the frames.
+        batch: Clips in the batch.
+        max_abs_diff: Largest absolute difference of any logit.
+        max_rel_diff: `max_abs_diff` over the range of the reference logits.
+        top1_agreement: Share of clips whose best class is the same, 0 to 1.
+    """
+
+    model_config = _FROZEN
+
+    clip: Literal["random", "natural"]
+    order: Literal["in_order", "reversed", "shuffled"]
+    batch: int
+    max_abs_diff: float
+    max_rel_diff: float
+    top1_agreement: float
+
+
+class Certificate(BaseModel):
+    """Proof of parity, written only when it holds.
+
+    Attributes:
+        reference: What the graph was compared with, e.g. "paddlepaddle 3.3.1".
+        engine: What ran the graph, e.g. "onnxruntime 1.23.2 (CPUExecutionProvider)".
+        tolerance: Largest `max_rel_diff` that passes.
+        logit_range: Range (max - min) of all reference logits of all cases.
+        max_abs_diff: Worst case.
+        max_rel_diff: Worst case.
+        top1_agreement: Share of all compared clips.
+        order_sensitivity: Largest change of the reference logits when the frames of a natural
+            clip are reversed, over their range: 0 for a network without temporal mixing.
+        cases: Every comparison made.
+        repairs: Exporter defects mended after export, one sentence each.
+        versions: Version of every library involved.
+    """
+
+    model_config = _FROZEN
+
+    reference: str
+    engine: str
+    tolerance: float
+    logit_range: float
+    max_abs_diff: float
+    max_rel_diff: float
+    top1_agreement: float
+    order_sensitivity: float
+    cases: tuple[ParityCase, ...]
+    repairs: tuple[str, ...] = ()
+    versions: dict[str, str]
+
+
+class Provenance(BaseModel):
+    """Where the weights came from.
+
+    Attributes:
+        source: Name of the file converted (no folder).
+        source_sha256: Its digest.
+        source_kind: `pdparams`, `pdmodel` or `pir`.
+        converter: "edgecls X.Y.Z".
+    """
+
+    model_config = _FROZEN
+
+    source: str
+    source_sha256: Sha256
+    source_kind: Literal["pdparams", "pdmodel", "pir"]
+    converter: str
+
+
+class Probe(BundleFile):
+    """Stored inputs and reference logits, so that any device can prove itself without Paddle.
+
+    The file is an `.npz` of `seeds`, float32 [P, T, 3, h, w], each value to be repeated
+    `repeat` times along both image axes to give the input, and `logits`, float32 [P, classes].
+    """
+
+    repeat: Annotated[int, Field(ge=1, le=256)]
+
+
+class ModelCard(BaseModel):
+    """All that is known about a bundle.
+
+    Attributes:
+        schema_version: Layout of this file.
+        name: Short name shown to people.
+        family: Network family, e.g. "pp-tsmv2".
+        labels: One name per class, in the order of the logits.
+        clip: Preprocessing and sampling.
+        output: What the graph's output is; softmax is applied once, after it.
+        opset: ONNX opset of the default domain.
+        parameters: Number of weights in the fp32 graph.
+        variants: Graphs by precision; the first is fp32.
+        probe: Stored inputs for `edgecls verify`.
+        certificate: Proof of parity.
+        provenance: Where the weights came from.
+    """
+
+    model_config = _FROZEN
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    family: str
+    labels: Annotated[tuple[str, ...], Field(min_length=1)]
+    clip: ClipSpec
+    output: Literal["logits"] = "logits"
+    opset: int
+    parameters: int
+    variants: Annotated[tuple[Variant, ...], Field(min_length=1)]
+    probe: Probe
+    certificate: Certificate
+    provenance: Provenance
+
+    @model_validator(mode="after")
+    def _check(self) -> ModelCard:
+        precisions = [variant.precision for variant in self.variants]
+        if precisions[0] != "fp32" or len(set(precisions)) != len(precisions):
+            raise ValueError(f"variants must start with fp32 and be distinct, got {precisions}")
+        return self
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return len(self.labels)
+
+    def variant(self, precision: str) -> Variant:
+        """Look a graph up by precision.
+
+        Raises:
+            BundleError: The bundle has no such variant.
+        """
+        for variant in self.variants:
+            if variant.precision == precision:
+                return variant
+        have = ", ".join(variant.precision for variant in self.variants)
+        raise BundleError(f"The bundle has no {precision} variant, only {have}.")
+
+    def to_json(self) -> str:
+        """Serialise; the same card always gives the same text."""
+        return json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
+
+
+def sha256_of(path: Path) -> str:
+    """Hex SHA-256 of a file, read in 1 MiB pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def card_from_json(text: str, *, origin: str) -> ModelCard:
+    """Read a card.
+
+    Args:
+        text: Content of `card.json`.
+        origin: Path shown in errors.
+
+    Raises:
+        SchemaTooNew: The schema version is above `SCHEMA_VERSION`.
+        BundleError: Not JSON, or not a card.
+    """
+    try:
+        raw: Any = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(
+            f"{origin} is not JSON: {error}.", hint="Convert the model again: edgecls convert"
+        ) from error
+    version = raw.get("schema_version") if isinstance(raw, dict) else None
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise SchemaTooNew(
+            f"{origin} has schema version {version}; this edgecls reads up to {SCHEMA_VERSION}.",
+            hint="pip install --upgrade edgecls",
+        )
+    try:
+        return ModelCard.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "card"
+        raise BundleError(
+            f"{origin} is not a valid card: {where}: {first['msg']}"
+            f" ({error.error_count()} problem(s) in all).",
+            hint="Convert the model again: edgecls convert",
+        ) from error

@@ -1,0 +1,1 @@
+"""From a video source to labelled windows: decode, sample, preprocess, infer."""

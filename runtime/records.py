@@ -1,0 +1,97 @@
+"""The values that travel from camera to label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Picture = NDArray[np.uint8]
+"""RGB, uint8, shape [H, W, 3]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Frame:
+    """One picture of a source.
+
+    Attributes:
+        picture: RGB uint8 [H, W, 3], owned by the frame.
+        index: Position in the source, from 0; skipped frames count.
+        time_s: Media time for files, seconds since the source was opened for live sources.
+        arrived_s: `time.monotonic()` when the picture came out of the decoder.
+        decode_ms: Time spent decoding it.
+    """
+
+    picture: Picture
+    index: int
+    time_s: float
+    arrived_s: float
+    decode_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Clip:
+    """The frames chosen from one window.
+
+    Attributes:
+        frames: Exactly T frames in time order; one frame may occur more than once when the
+            window held fewer than T.
+        start_s: Start of the window, inclusive.
+        end_s: End of the window, exclusive.
+        available: Number of frames the window held.
+        index: Number of the window, from 0.
+    """
+
+    frames: tuple[Frame, ...]
+    start_s: float
+    end_s: float
+    available: int
+    index: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoredLabel:
+    """A class and its probability, 0 to 1."""
+
+    label: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """Where the time of one window went, in milliseconds.
+
+    Attributes:
+        decode_ms: Decoding of the frames that arrived since the window before.
+        preprocess_ms: Resize and crop of those frames, and normalisation of the clip.
+        infer_ms: The engine.
+    """
+
+    decode_ms: float
+    preprocess_ms: float
+    infer_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """What the model says of one window.
+
+    Attributes:
+        index: Number of the window, from 0.
+        start_s: Start of the window.
+        end_s: End of the window.
+        top: Best classes first.
+        latency: Where the time went.
+        frame_age_ms: Live sources only: time from the arrival of the window's last frame to
+            this result.
+        dropped: Live sources only: frames dropped since the source was opened.
+    """
+
+    index: int
+    start_s: float
+    end_s: float
+    top: tuple[ScoredLabel, ...]
+    latency: Latency
+    frame_age_ms: float | None
+    dropped: int | None

@@ -1,0 +1,112 @@
+"""The boundary to the engines: one small protocol, and a value that describes each engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import Self
+
+from models.card import ModelCard
+from models.errors import UsageError
+
+Tensor = NDArray[np.float32]
+
+
+class Session(Protocol):
+    """A loaded model. A protocol, so that a backend or a fake need not inherit anything.
+
+    Think twice before widening it: whatever is added here, every engine and every fake owes.
+    """
+
+    @property
+    def backend(self) -> str:
+        """Name of the backend, as in `BACKENDS`."""
+
+    @property
+    def engine(self) -> str:
+        """Engine, version and device that really run, e.g. "openvino 2025.1 CPU"."""
+
+    def run(self, clips: Tensor) -> Tensor:
+        """Compute logits.
+
+        Args:
+            clips: float32 [N, T, 3, H, W], C-contiguous; not modified, not kept.
+
+        Returns:
+            float32 [N, classes], owned by the caller.
+        """
+
+    def close(self) -> None:
+        """Free the engine. Calling it twice is fine."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """Whether a backend could work here, without loading a model.
+
+    Attributes:
+        ok: It could.
+        reason: Why not, as the end of a sentence; empty when it could.
+        hint: Command that would fix it; may be empty.
+    """
+
+    ok: bool
+    reason: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionOptions:
+    """What a caller may ask of any engine.
+
+    Attributes:
+        threads: Threads for one inference; None for the CPUs this process may use.
+    """
+
+    threads: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backend:
+    """An engine on a device.
+
+    Attributes:
+        name: Name used by `--backend`.
+        extra: The extra that installs it.
+        probe: Never raises.
+        open: Loads a graph; raises `BackendError` or `MissingExtra`.
+    """
+
+    name: str
+    extra: str
+    probe: Callable[[], Probe]
+    open: Callable[[Path, ModelCard, SessionOptions], Session]
+
+
+def check_input(clips: Tensor, card: ModelCard) -> None:
+    """Refuse a tensor that the model cannot take, naming what came and what was expected.
+
+    Raises:
+        UsageError: Wrong rank, shape or dtype.
+    """
+    expected = card.clip.input_shape()[1:]
+    if clips.ndim != 5 or clips.shape[1:] != expected or clips.dtype != np.float32:
+        raise UsageError(
+            f"The model takes float32 [N, {', '.join(map(str, expected))}],"
+            f" got {clips.dtype} {list(clips.shape)}."
+        )
