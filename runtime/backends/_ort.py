@@ -1,0 +1,132 @@
+"""ONNX Runtime with exactly one execution provider, shared by every backend built on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from typing_extensions import Self
+
+from models.card import ModelCard
+from models.errors import BackendError
+from models.extras import extra
+from runtime.backends._engine import closed, engine_errors, in_fixed_batches, loading
+from runtime.cpu import usable_cpus
+from runtime.session import Probe, SessionOptions, Tensor, check_input
+
+
+def probe_ort(provider: str, *, extra_name: str) -> Probe:
+    """Whether ONNX Runtime loads and was built with `provider`; never raises."""
+    from runtime.backends._engine import probe_module
+
+    def check(onnxruntime: Any) -> str:
+        offered = onnxruntime.get_available_providers()
+        if provider in offered:
+            return ""
+        return f"this onnxruntime {onnxruntime.__version__} has no {provider}"
+
+    return probe_module("onnxruntime", extra=extra_name, check=check)
+
+
+def open_ort(
+    path: Path,
+    card: ModelCard,
+    options: SessionOptions,
+    *,
+    backend: str,
+    extra_name: str,
+    provider: str,
+) -> OrtSession:
+    """Load a graph on one provider.
+
+    The providers that ONNX Runtime *offers* may still fail to load, and it then falls back in
+    silence. So only one provider is asked for, and the one that runs must be it.
+
+    Raises:
+        MissingExtra: ONNX Runtime is absent or broken.
+        BackendError: The graph does not load, or another provider would run it.
+    """
+    with extra(extra_name, f"Backend {backend}"):
+        import onnxruntime
+
+    settings = onnxruntime.SessionOptions()
+    settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    settings.intra_op_num_threads = options.threads or usable_cpus()
+    settings.inter_op_num_threads = 1
+    # Spinning threads burn a whole core between two windows and win nothing measurable.
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    settings.log_severity_level = 3
+    with engine_errors(backend, loading(path)):
+        session = onnxruntime.InferenceSession(str(path), settings, providers=[provider])
+    running = session.get_providers()
+    if not running or running[0] != provider:
+        raise BackendError(
+            f"Backend {backend} asked ONNX Runtime for {provider}, but {', '.join(running)}"
+            " would run the model.",
+            hint=f"pip install --force-reinstall 'edgecls[{extra_name}]'",
+        )
+    device = provider.removesuffix("ExecutionProvider")
+    return OrtSession(
+        session, card, backend=backend, engine=f"onnxruntime {onnxruntime.__version__} {device}"
+    )
+
+
+class OrtSession:
+    """A `Session` on ONNX Runtime."""
+
+    def __init__(self, session: Any, card: ModelCard, *, backend: str, engine: str) -> None:
+        self._session = session
+        self._card = card
+        self._backend = backend
+        self._engine = engine
+        first = session.get_inputs()[0]
+        self._input = first.name
+        self._output = session.get_outputs()[0].name
+        batch = first.shape[0]
+        self._fixed_batch: int | None = batch if isinstance(batch, int) else None
+
+    @property
+    def backend(self) -> str:
+        """Name of the backend."""
+        return self._backend
+
+    @property
+    def engine(self) -> str:
+        """E.g. "onnxruntime 1.23.2 CPU"."""
+        return self._engine
+
+    def run(self, clips: Tensor) -> Tensor:
+        """Compute logits; see `Session.run`.
+
+        Raises:
+            UsageError: The tensor does not fit the model.
+            BackendError: The engine failed, or the session is closed.
+        """
+        if self._session is None:
+            raise closed(self._backend)
+        check_input(clips, self._card)
+        with engine_errors(self._backend, "run the model"):
+            if self._fixed_batch is None:
+                return self._compute(clips)
+            return in_fixed_batches(clips, self._fixed_batch, self._compute)
+
+    def _compute(self, clips: Tensor) -> Tensor:
+        (logits,) = self._session.run([self._output], {self._input: clips})
+        return np.asarray(logits, dtype=np.float32)
+
+    def close(self) -> None:
+        """Free the engine; twice is fine."""
+        self._session = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,24 @@
+"""ONNX Runtime on the CPU: runs everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from models.card import ModelCard
+from runtime.backends._ort import open_ort, probe_ort
+from runtime.session import Backend, Probe, Session, SessionOptions
+
+_NAME = "cpu"
+_EXTRA = "cpu"
+_PROVIDER = "CPUExecutionProvider"
+
+
+def _probe() -> Probe:
+    return probe_ort(_PROVIDER, extra_name=_EXTRA)
+
+
+def _open(path: Path, card: ModelCard, options: SessionOptions) -> Session:
+    return open_ort(path, card, options, backend=_NAME, extra_name=_EXTRA, provider=_PROVIDER)
+
+
+BACKEND = Backend(name=_NAME, extra=_EXTRA, probe=_probe, open=_open)
