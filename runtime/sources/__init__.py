@@ -1,0 +1,35 @@
+"""All kinds of video sources. To add one: write its module, then add one line here."""
+
+from __future__ import annotations
+
+import re
+
+from models.errors import SourceError
+from runtime.sources import camera, demo, file
+from runtime.sources.base import FrameSource, SourceKind
+
+__all__ = ["SOURCES", "FrameSource", "SourceKind", "open_source"]
+
+SOURCES: tuple[SourceKind, ...] = (demo.SOURCE, camera.SOURCE, file.SOURCE)
+"""In the order in which they are asked; `file` claims whatever is left."""
+
+_STREAM = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+def open_source(uri: str) -> FrameSource:
+    """Open a video source.
+
+    Args:
+        uri: As the user wrote it: "demo", "camera0", "0", "/dev/video0" or the path of a file.
+
+    Raises:
+        SourceNotFound: The file or device does not exist.
+        SourceError: It exists and cannot be used, or is a network stream.
+    """
+    if _STREAM.match(uri):
+        raise SourceError(
+            f"{uri} is a network stream, and this version reads only files and cameras.",
+            hint="Sources: " + ", ".join(kind.example for kind in SOURCES),
+        )
+    kind = next(kind for kind in SOURCES if kind.claims(uri))
+    return kind.open(uri)

@@ -1,0 +1,76 @@
+"""What every video source promises, and the value that describes a kind of source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol
+
+from typing_extensions import Self
+
+from runtime.records import Frame
+
+
+class FrameSource(Protocol):
+    """An opened video. Iterate it once; close it, or use it as a context manager.
+
+    Frames come with growing indices and non-decreasing times. A file never drops a frame; a
+    live source keeps only the newest ones and counts what it dropped.
+    """
+
+    @property
+    def live(self) -> bool:
+        """Whether time goes on while nobody reads."""
+
+    @property
+    def description(self) -> str:
+        """What is shown to people, e.g. "archery.avi (320x240, 25 fps)"."""
+
+    @property
+    def fps(self) -> float | None:
+        """Nominal frame rate; None when unknown."""
+
+    @property
+    def duration_s(self) -> float | None:
+        """Length in seconds as the container states it; None when unknown or live."""
+
+    @property
+    def dropped(self) -> int:
+        """Frames dropped since the source was opened; always 0 unless live."""
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Read on from the current position.
+
+        Raises:
+            SourceError: The source cannot be read (any more).
+        """
+
+    def close(self) -> None:
+        """Release the file or device. Calling it twice is fine; iteration then ends."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceKind:
+    """A kind of video source.
+
+    Attributes:
+        name: Short name.
+        claims: Whether a source as written by the user is of this kind; looks at the text only.
+        open: Opens it; raises `SourceError`.
+        example: How a user writes such a source.
+    """
+
+    name: str
+    claims: Callable[[str], bool]
+    open: Callable[[str], FrameSource]
+    example: str

@@ -1,0 +1,86 @@
+"""Cameras of this machine."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+
+from models.errors import SourceError, SourceNotFound
+from runtime.sources.base import FrameSource, SourceKind
+from runtime.sources.file import quiet_opencv
+from runtime.sources.live import LiveSource
+from runtime.timestamps import plausible_fps
+
+_CAMERA = re.compile(r"^(?:camera|/dev/video)?(\d{1,3})$|^camera$", re.ASCII)
+_DEVICES = Path("/dev")
+
+
+def camera_number(uri: str) -> int | None:
+    """Number of the camera that a user means, or None if this is no camera.
+
+    "camera", "camera0", "0" and "/dev/video0" are camera 0. A file with such a name is
+    reached as "./0".
+    """
+    match = _CAMERA.match(uri)
+    return None if match is None else int(match.group(1) or 0)
+
+
+def open_camera(uri: str) -> FrameSource:
+    """Open a camera and start reading it.
+
+    Args:
+        uri: As `camera_number` reads it.
+
+    Raises:
+        SourceNotFound: There is no such camera.
+        SourceError: There is one, and it cannot be opened.
+    """
+    number = camera_number(uri)
+    if number is None:
+        raise SourceError(f"{uri!r} names no camera.", hint="For example: camera0")
+    linux = sys.platform.startswith("linux")
+    if linux:
+        _check_device(number)
+    quiet_opencv()
+    import cv2
+
+    capture = cv2.VideoCapture(number, cv2.CAP_V4L2 if linux else cv2.CAP_ANY)
+    if not capture.isOpened():
+        capture.release()
+        raise SourceError(
+            f"Camera {number} exists, but it cannot be opened for video.",
+            hint="Another program may use it, or it is a metadata device: try camera"
+            f"{number + 1}, or fuser /dev/video{number}",
+        )
+    # One buffered picture in the driver: our own queue is the only place where frames wait.
+    capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+    fps = plausible_fps(capture.get(cv2.CAP_PROP_FPS))
+    width = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH))
+    height = int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
+    rate = f", {fps:g} fps" if fps else ""
+    return LiveSource(capture, description=f"camera{number} ({width}x{height}{rate})", fps=fps)
+
+
+def _check_device(number: int) -> None:
+    device = _DEVICES / f"video{number}"
+    present = sorted(str(path) for path in _DEVICES.glob("video[0-9]*"))
+    if not device.exists():
+        found = ", ".join(present) if present else "no /dev/video* at all"
+        raise SourceNotFound(
+            f"There is no camera {number} ({device}); this machine has {found}.",
+            hint="Plug a camera in, or give a video file, or try: edgecls run demo",
+        )
+    if not os.access(device, os.R_OK | os.W_OK):
+        raise SourceError(
+            f"{device} may not be used by this user.", hint="sudo usermod -aG video $USER"
+        )
+
+
+SOURCE = SourceKind(
+    name="camera",
+    claims=lambda uri: camera_number(uri) is not None,
+    open=open_camera,
+    example="camera0",
+)

@@ -1,0 +1,70 @@
+"""The built-in clip: a generated camera ride whose every second has a known answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from types import TracebackType
+
+from typing_extensions import Self
+
+from runtime.records import Frame
+from runtime.sources.base import FrameSource, SourceKind
+
+_WIDTH, _HEIGHT = 320, 240
+
+
+class DemoSource:
+    """Frames of the built-in clip, generated while it is read, as fast as it is read."""
+
+    live = False
+    dropped = 0
+    fps: float | None = 25.0
+    duration_s: float | None = None
+    description = f"demo (built in, {_WIDTH}x{_HEIGHT}, {fps:g} fps)"
+
+    def __init__(self) -> None:
+        from models.motion.demo import demo_frames
+
+        self._pictures = enumerate(demo_frames())
+        self._closed = False
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Generate on from the current position."""
+        while not self._closed:
+            started_s = time.perf_counter()
+            item = next(self._pictures, None)
+            if item is None:
+                self.close()
+                return
+            index, (time_s, picture) = item
+            yield Frame(
+                picture=picture,
+                index=index,
+                time_s=time_s,
+                arrived_s=time.monotonic(),
+                decode_ms=(time.perf_counter() - started_s) * 1000.0,
+            )
+
+    def close(self) -> None:
+        """End the iteration."""
+        self._closed = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def open_demo(uri: str) -> FrameSource:
+    """Open the built-in clip; `uri` is always "demo"."""
+    return DemoSource()
+
+
+SOURCE = SourceKind(name="demo", claims=lambda uri: uri == "demo", open=open_demo, example="demo")

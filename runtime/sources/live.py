@@ -1,0 +1,197 @@
+"""Read a device in a thread, and keep only its newest pictures."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol
+
+from typing_extensions import Self
+
+from models.errors import SourceError
+from runtime.records import Frame, Picture
+from runtime.sources.file import rgb_from_bgr
+
+logger = logging.getLogger(__name__)
+
+QUEUE_LENGTH = 8
+"""Pictures kept. At 30 fps that is 0.27 s, longer than one inference of the small models takes,
+so that nothing is dropped when only the inference makes the reader wait."""
+
+_JOIN_TIMEOUT_S = 2.0
+
+
+class Capture(Protocol):
+    """What is read: the part of `cv2.VideoCapture` that matters here."""
+
+    def grab(self) -> bool:
+        """Wait for the next picture; False when there will be none."""
+
+    def retrieve(self) -> tuple[bool, Picture | None]:
+        """Decode the picture grabbed last: success, and BGR uint8 [H, W, 3]."""
+
+    def release(self) -> None:
+        """Let the device go."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveOptions:
+    """How a live source is read.
+
+    Attributes:
+        clock: Monotonic seconds; the arrival times of the frames come from it.
+        read_timeout_s: Longest wait for a picture before the source counts as dead.
+        queue_length: Pictures kept for a slow reader; the oldest is dropped for a new one.
+    """
+
+    clock: Callable[[], float] = time.monotonic
+    read_timeout_s: float = 5.0
+    queue_length: int = QUEUE_LENGTH
+
+
+class LiveSource:
+    """A device that delivers pictures whether or not anyone reads them.
+
+    A thread drains the device all the time, so that what is read is never stale by more than
+    the queue. The thread owns the device and releases it when it ends.
+
+    Args:
+        capture: The opened device; any object with `grab`, `retrieve` and `release`.
+        description: Shown to people.
+        fps: Nominal frame rate; None when the device does not tell.
+        options: Clock, timeout and queue.
+    """
+
+    live = True
+    duration_s: float | None = None
+
+    def __init__(
+        self,
+        capture: Capture,
+        *,
+        description: str,
+        fps: float | None,
+        options: LiveOptions | None = None,
+    ) -> None:
+        self._capture = capture
+        self.description = description
+        self.fps = fps
+        self._options = options or LiveOptions()
+        self._queue: deque[Frame] = deque()
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._failure = ""
+        self._dropped = 0
+        self._opened_s = self._options.clock()
+        self._thread = threading.Thread(target=self._drain, name=description, daemon=True)
+        self._thread.start()
+
+    @property
+    def dropped(self) -> int:
+        """Frames that nobody fetched in time, and pictures that did not decode."""
+        with self._changed:
+            return self._dropped
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Frames in order of arrival; ends only after `close`.
+
+        Raises:
+            SourceError: The device failed, or gave nothing for `read_timeout_s`.
+        """
+        while True:
+            frame = self._fetched()
+            if frame is None:
+                return
+            yield frame
+
+    def close(self) -> None:
+        """Stop and join the thread, which releases the device."""
+        with self._changed:
+            self._stopping = True
+            self._queue.clear()
+            self._changed.notify_all()
+        self._thread.join(_JOIN_TIMEOUT_S)
+        if self._thread.is_alive():
+            logger.warning(
+                "%s did not let go within %g s; it is released once its driver answers.",
+                self.description,
+                _JOIN_TIMEOUT_S,
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _fetched(self) -> Frame | None:
+        """The oldest queued frame; None once closed."""
+        with self._changed:
+            answered = self._changed.wait_for(
+                lambda: self._queue or self._failure or self._stopping,
+                timeout=self._options.read_timeout_s,
+            )
+            if self._stopping:
+                return None
+            if self._queue:
+                return self._queue.popleft()
+            if answered:
+                raise SourceError(
+                    f"{self.description} stopped delivering pictures: {self._failure}.",
+                    hint="Check that it is still plugged in and that no other program took it.",
+                )
+        raise SourceError(
+            f"{self.description} delivered no picture for {self._options.read_timeout_s:g} s.",
+            hint="Unplug it and plug it in again, or give another camera: camera1",
+        )
+
+    def _drain(self) -> None:
+        failure = "its driver reported the end"
+        try:
+            index = 0
+            while not self._stopping and self._capture.grab():
+                self._take(index)
+                index += 1
+        except Exception as error:
+            # A driver may raise anything; the reader must hear of it, whatever it is.
+            failure = f"{type(error).__name__}: {error}"
+        finally:
+            self._capture.release()
+            with self._changed:
+                self._failure = failure
+                self._changed.notify_all()
+
+    def _take(self, index: int) -> None:
+        """Decode the picture just grabbed and put it into the queue."""
+        arrived_s = self._options.clock()
+        started_s = time.perf_counter()
+        decoded, bgr = self._capture.retrieve()
+        picture = rgb_from_bgr(bgr) if decoded and bgr is not None else None
+        decode_ms = (time.perf_counter() - started_s) * 1000.0
+        with self._changed:
+            if picture is None:
+                self._dropped += 1
+                return
+            if len(self._queue) == self._options.queue_length:
+                self._queue.popleft()
+                self._dropped += 1
+            self._queue.append(
+                Frame(
+                    picture=picture,
+                    index=index,
+                    time_s=arrived_s - self._opened_s,
+                    arrived_s=arrived_s,
+                    decode_ms=decode_ms,
+                )
+            )
+            self._changed.notify_all()
