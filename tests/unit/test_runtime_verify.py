@@ -1,0 +1,179 @@
+"""Verification: whole bundles pass, and each kind of damage is told apart."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.bundle import Bundle, open_bundle
+from models.card import CARD_NAME, BundleFile
+from models.errors import BackendError, BundleError
+from models.spec import ClipSpec
+from runtime.backends import BACKENDS
+from runtime.onnx_metadata import onnx_metadata
+from runtime.session import Backend, Probe
+from runtime.verify import TOLERANCE, compare, verify_bundle
+from tests.tiny_models import LABELS, tiny_network, write_tiny_bundle, write_tiny_onnx
+
+WORKING = tuple(backend for backend in BACKENDS if backend.probe().ok)
+ABSENT = Backend(
+    name="absent",
+    extra="cpu",
+    probe=lambda: Probe(ok=False, reason="it is not installed"),
+    open=lambda path, card, options: pytest.fail("must not be opened"),
+)
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    return write_tiny_bundle(tmp_path / "tiny")
+
+
+def with_graph(bundle: Bundle, *, labels: tuple[str, ...] = LABELS, seed: int = 0) -> Bundle:
+    """The bundle with another graph, and a card that vouches for it."""
+    path = bundle.path / "model.onnx"
+    write_tiny_onnx(path, tiny_network(seed=seed), clip=bundle.card.clip, labels=labels)
+    card = json.loads((bundle.path / CARD_NAME).read_text())
+    card["variants"][0].update(BundleFile.of(path).model_dump())
+    (bundle.path / CARD_NAME).write_text(json.dumps(card))
+    return open_bundle(bundle.path)
+
+
+@pytest.mark.skipif(not WORKING, reason="no engine installed")
+def test_whole_bundle_passes(bundle: Bundle) -> None:
+    report = verify_bundle(bundle, backends=(*WORKING, ABSENT))
+    assert report.passed
+    assert report.metadata == "agrees"
+    assert {one.file for one in report.files} == {"model.onnx", "probe.npz"}
+    assert [one.backend for one in report.comparisons] == [one.name for one in WORKING]
+    assert [(no.backend, no.reason) for no in report.not_run] == [("absent", "it is not installed")]
+    for one in report.comparisons:
+        assert 0 <= one.max_rel_diff < 1e-5
+        assert one.top1_agreement == 1.0
+
+
+@pytest.mark.skipif(not WORKING, reason="no engine installed")
+def test_wrong_weights_fail(bundle: Bundle) -> None:
+    report = verify_bundle(with_graph(bundle, seed=5))
+    assert not report.passed
+    assert all(one.max_rel_diff > TOLERANCE for one in report.comparisons)
+
+
+def test_no_backend_is_an_error_not_a_pass(bundle: Bundle) -> None:
+    with pytest.raises(BackendError, match="absent: it is not installed"):
+        verify_bundle(bundle, backends=(ABSENT,))
+
+
+@pytest.mark.parametrize("file", ["model.onnx", "probe.npz"])
+@pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
+def test_damaged_file(bundle: Bundle, file: str, damage: str) -> None:
+    path = bundle.path / file
+    content = bytearray(path.read_bytes())
+    if damage == "flip":
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    elif damage == "cut":
+        path.write_bytes(content[:-1])
+    else:
+        path.unlink()
+    with pytest.raises(BundleError, match=file):
+        verify_bundle(bundle)
+
+
+def test_graph_that_contradicts_the_card(bundle: Bundle) -> None:
+    altered = with_graph(bundle, labels=("still", "pan right", "pan left", "zoom in"))
+    with pytest.raises(BundleError, match="disagree about the labels"):
+        verify_bundle(altered)
+
+
+def test_card_with_other_preprocessing(bundle: Bundle) -> None:
+    card = json.loads((bundle.path / CARD_NAME).read_text())
+    card["clip"]["mean"] = [0.5, 0.5, 0.5]
+    (bundle.path / CARD_NAME).write_text(json.dumps(card))
+    with pytest.raises(BundleError, match="disagree about the preprocessing"):
+        verify_bundle(open_bundle(bundle.path))
+
+
+@pytest.mark.skipif(not WORKING, reason="no engine installed")
+def test_graph_without_metadata_is_reported_as_absent(bundle: Bundle) -> None:
+    onnx = pytest.importorskip("onnx")
+    path = bundle.path / "model.onnx"
+    model = onnx.load(path)
+    del model.metadata_props[:]
+    path.write_bytes(model.SerializeToString())
+    card = json.loads((bundle.path / CARD_NAME).read_text())
+    card["variants"][0].update(BundleFile.of(path).model_dump())
+    (bundle.path / CARD_NAME).write_text(json.dumps(card))
+    report = verify_bundle(open_bundle(bundle.path))
+    assert report.metadata == "absent"
+    assert report.passed
+
+
+class _Constant:
+    """A session that always gives the same logits."""
+
+    backend = "constant"
+    engine = "constant 1"
+
+    def __init__(self, row: list[float]) -> None:
+        self._row = np.array(row, np.float32)
+
+    def run(self, clips: np.ndarray) -> np.ndarray:
+        return np.tile(self._row, (len(clips), 1))
+
+
+@pytest.mark.parametrize(
+    ("row", "passed", "top1"),
+    [
+        ([0.0, 10.0], True, 1.0),
+        ([0.0, 10.009], True, 1.0),
+        ([0.0, 10.02], False, 1.0),
+        ([10.0, 0.0], False, 0.0),
+        ([float("nan"), 10.0], False, 0.0),
+        ([0.0, float("inf")], False, 1.0),
+    ],
+)
+def test_tolerance(row: list[float], passed: bool, top1: float) -> None:
+    clips = np.zeros((2, 4, 3, 16, 16), np.float32)
+    reference = np.array([[0.0, 10.0], [0.0, 10.0]], np.float32)
+    result = compare(_Constant(row), clips, reference)  # type: ignore[arg-type]
+    assert (result.passed, result.top1_agreement) == (passed, top1)
+
+
+def test_constant_reference_needs_equality() -> None:
+    clips = np.zeros((1, 4, 3, 16, 16), np.float32)
+    flat = np.ones((1, 2), np.float32)
+    assert compare(_Constant([1.0, 1.0]), clips, flat).passed  # type: ignore[arg-type]
+    assert not compare(_Constant([1.0, 1.001]), clips, flat).passed  # type: ignore[arg-type]
+
+
+def test_metadata_reader_agrees_with_onnx(bundle: Bundle) -> None:
+    onnx = pytest.importorskip("onnx")
+    path = bundle.path / "model.onnx"
+    expected = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+    assert onnx_metadata(path) == expected
+    assert ClipSpec.model_validate(json.loads(expected["edgecls.clip"])) == bundle.card.clip
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff" * 20, b"\x0f", b"\x72\x7fabc", b"\x80", b"\x72\x02\x0a\xff"]
+)
+def test_metadata_reader_refuses_garbage(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(content)
+    with pytest.raises(BundleError, match="not an ONNX model"):
+        onnx_metadata(path)
+
+
+def test_metadata_reader_skips_other_fields(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    pair = b"\x0a\x01k\x12\x01v"
+    path.write_bytes(
+        b"\x08\x08" + b"\x15abcd" + b"\x19abcdefgh" + b"\x72" + bytes([len(pair)]) + pair
+    )
+    assert onnx_metadata(path) == {"k": "v"}
+    path.write_bytes(b"")
+    assert onnx_metadata(path) == {}
