@@ -1,0 +1,70 @@
+"""What a network family is to the converter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from models.spec import ClipSpec
+
+if TYPE_CHECKING:
+    from paddle import nn
+
+Shapes = Mapping[str, tuple[int, ...]]
+"""Shape of every tensor of a checkpoint, by name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Architecture:
+    """One member of a family, as read off the weights.
+
+    Attributes:
+        title: Name shown to people, e.g. "PP-TSMv2 (PP-LCNetV2, width 1.0)".
+        classes: Number of classes.
+        frames: Frames per clip where the weights tell it, else None.
+        layout: What the family needs to build the network; opaque to everyone else.
+    """
+
+    title: str
+    classes: int
+    frames: int | None
+    layout: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """A network family.
+
+    Attributes:
+        name: Name used by `--family`.
+        marks: Tensor names that together tell this family from all others.
+        default_frames: Frame counts that published members use.
+        read: Reads the architecture off the shapes of a checkpoint that bears the marks. It may
+            raise `KeyError` for a tensor that it needs and that is not there.
+        build: Makes the Paddle network for an architecture and a number of frames: eval mode,
+            input float32 [N, T, 3, H, W], output logits [N, classes], parameter names as in
+            published checkpoints.
+        fold: Merges re-parameterised branches of a built network in place, once its weights
+            are loaded.
+        clip: Preprocessing that PaddleVideo uses for this family, for a number of frames.
+    """
+
+    name: str
+    marks: tuple[str, ...]
+    default_frames: tuple[int, ...]
+    read: Callable[[Shapes], Architecture]
+    build: Callable[[Architecture, int], nn.Layer]
+    fold: Callable[[nn.Layer], None]
+    clip: Callable[[int], ClipSpec]
+
+
+def count_from(shapes: Shapes, pattern: str) -> int:
+    """Number of consecutive indices i from 0 for which `pattern.format(i)` starts a name.
+
+    For names `stages.0.x`, `stages.1.x` and the pattern `stages.{}.` the answer is 2.
+    """
+    count = 0
+    while any(name.startswith(pattern.format(count)) for name in shapes):
+        count += 1
+    return count

@@ -1,0 +1,117 @@
+"""From the exporter's graph to the one that ships: folded, clean, and carrying its own spec."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from models.card import METADATA_PREFIX
+from models.errors import ConversionError
+from models.spec import ClipSpec
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+INPUT_NAME, OUTPUT_NAME, BATCH_AXIS = "clips", "logits", "N"
+
+
+def name_ends(graph: ModelProto, clip: ClipSpec, classes: int) -> None:
+    """Name input, output and batch axis in place, and state the input's shape.
+
+    Raises:
+        ConversionError: The graph has not exactly one input and one output.
+    """
+    from onnx import helper
+
+    body = graph.graph
+    initialised = {tensor.name for tensor in body.initializer}
+    inputs = [value for value in body.input if value.name not in initialised]
+    if len(inputs) != 1 or len(body.output) != 1:
+        raise ConversionError(
+            f"The exported graph has {len(inputs)} inputs and {len(body.output)} outputs;"
+            " a clip classifier has one of each."
+        )
+    renamed = {inputs[0].name: INPUT_NAME, body.output[0].name: OUTPUT_NAME}
+    for node in body.node:
+        for names in (node.input, node.output):
+            for index, name in enumerate(names):
+                names[index] = renamed.get(name, name)
+    ends = (
+        (inputs[0], INPUT_NAME, [BATCH_AXIS, *clip.input_shape()[1:]]),
+        (body.output[0], OUTPUT_NAME, [BATCH_AXIS, classes]),
+    )
+    for value, name, shape in ends:
+        value.CopyFrom(helper.make_tensor_value_info(name, 1, shape))
+
+
+def fold_constants(graph: ModelProto, folder: Path) -> ModelProto:
+    """Fold constants and batch norms, drop identities and dead nodes.
+
+    ONNX Runtime's basic level does exactly this, with standard operators only.
+
+    Args:
+        graph: The graph to fold; not changed.
+        folder: Scratch folder.
+
+    Raises:
+        ConversionError: ONNX Runtime cannot load the graph.
+    """
+    import onnx
+    import onnxruntime
+
+    target = folder / "folded.onnx"
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath = str(target)
+    options.log_severity_level = 3
+    try:
+        onnxruntime.InferenceSession(
+            graph.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+        folded = onnx.load(str(target))
+    except Exception as error:
+        raise ConversionError(f"ONNX Runtime cannot load the exported graph: {error}.") from error
+    finally:
+        target.unlink(missing_ok=True)
+    used = {node.domain for node in folded.graph.node} | {""}
+    kept = [entry for entry in folded.opset_import if entry.domain in used]
+    del folded.opset_import[:]
+    folded.opset_import.extend(kept)
+    return folded
+
+
+def embed(graph: ModelProto, entries: dict[str, object]) -> None:
+    """Replace the graph's metadata by `entries`, as JSON under `edgecls.` keys."""
+    from onnx import helper
+
+    del graph.metadata_props[:]
+    helper.set_model_props(
+        graph,
+        {
+            METADATA_PREFIX + key: json.dumps(value, ensure_ascii=False)
+            for key, value in entries.items()
+        },
+    )
+    graph.producer_name = "edgecls"
+    graph.producer_version = ""
+    graph.doc_string = ""
+
+
+def parameter_count(graph: ModelProto) -> int:
+    """Number of floating-point weights in a graph."""
+    return sum(
+        int(np.prod(tensor.dims, dtype=np.int64))
+        for tensor in graph.graph.initializer
+        if tensor.data_type == 1
+    )
+
+
+def save(graph: ModelProto, path: Path) -> None:
+    """Check and write a graph; equal graphs give equal bytes."""
+    import onnx
+
+    onnx.checker.check_model(graph, full_check=True)
+    path.write_bytes(graph.SerializeToString(deterministic=True))

@@ -1,0 +1,58 @@
+"""Class names: from a file, from PaddleX, or from the data set that the class count gives away."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from models.errors import CheckpointError
+
+KINETICS400 = 400
+
+
+def read_labels(path: Path, classes: int) -> tuple[str, ...]:
+    """Read one class name per line, in the order of the logits.
+
+    Blank lines at the end are ignored. A leading index, as in PaddleVideo's and PaddleX's label
+    lists (`0 abseiling`), is dropped when every line has the index of its position.
+
+    Raises:
+        CheckpointError: Unreadable, or not as many names as the model has classes.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"The label file {path} cannot be read: {error}.") from error
+    names = [line.strip() for line in text.rstrip().splitlines()]
+    split = [name.split(maxsplit=1) for name in names]
+    if all(len(parts) == 2 and parts[0] == str(index) for index, parts in enumerate(split)):
+        names = [parts[1] for parts in split]
+    return checked_labels(tuple(names), classes, origin=str(path))
+
+
+def checked_labels(names: tuple[str, ...], classes: int, *, origin: str) -> tuple[str, ...]:
+    """Refuse a list that does not fit the model.
+
+    Raises:
+        CheckpointError: Wrong count, or a name is empty.
+    """
+    if len(names) != classes:
+        raise CheckpointError(
+            f"{origin} has {len(names)} labels, the model has {classes} classes.",
+            hint="Give the label list that the model was trained with: --labels FILE",
+        )
+    if not all(names):
+        raise CheckpointError(f"{origin} has an empty label at position {names.index('')}.")
+    return names
+
+
+def default_labels(classes: int) -> tuple[tuple[str, ...], str]:
+    """Labels when nothing names them, and a sentence that says what was assumed."""
+    if classes == KINETICS400:
+        text = files("models").joinpath("data/kinetics400.txt").read_text(encoding="utf-8")
+        return tuple(text.split("\n")[:KINETICS400]), (
+            "labels: the model has 400 classes, so Kinetics-400 names are assumed"
+            " (--labels FILE for others)"
+        )
+    names = tuple(f"class {index}" for index in range(classes))
+    return names, f"labels: none given, named 'class 0' to 'class {classes - 1}' (--labels FILE)"

@@ -1,0 +1,152 @@
+"""The Paddle side: build a network from weights or open an exported program, run it, save it.
+
+Both kinds of source end as the same two things: a program on disk that the exporter reads, and a
+function that computes reference logits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from convert.locate import Located
+from convert.pdparams import Weights
+from convert.recognise import Recognised, check_weights
+from models.errors import CheckpointError, ConversionError
+from runtime.session import Tensor
+
+Reference = Callable[[Tensor], Tensor]
+"""Clips float32 [N, T, 3, H, W] to logits float32 [N, classes], computed by Paddle."""
+
+INPUT_NAME = "clips"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaddleProgram:
+    """A saved program and what Paddle itself computes.
+
+    Attributes:
+        model: `.json` or `.pdmodel` file.
+        weights: `.pdiparams` file.
+        input_shape: Shape of the input, -1 for a free axis.
+        reference: Reference logits. For a checkpoint this is the network as trained, with its
+            branches *not* folded, so that folding is verified like everything else.
+    """
+
+    model: Path
+    weights: Path
+    input_shape: tuple[int, ...]
+    reference: Reference
+
+
+def program_from_weights(
+    weights: Weights, recognised: Recognised, *, frames: int, size: int, folder: Path
+) -> PaddleProgram:
+    """Build the network, fill it, fold its branches and save it as a program.
+
+    Args:
+        weights: The checkpoint.
+        recognised: What it is.
+        frames: Frames per clip, T.
+        size: Height and width of the input, in pixels.
+        folder: Where to save; must exist.
+
+    Raises:
+        WeightMismatch: The checkpoint does not fill the network exactly.
+        ConversionError: Paddle cannot trace or save the network.
+    """
+    import paddle
+
+    family, architecture = recognised.family, recognised.architecture
+    trained = family.build(architecture, frames)
+    expected = {name: tuple(tensor.shape) for name, tensor in trained.state_dict().items()}
+    check_weights(weights, expected, family.name)
+    state = {name: array.astype(np.float32) for name, array in weights.items()}
+    trained.set_state_dict(state)
+    deployed = family.build(architecture, frames)
+    deployed.set_state_dict(state)
+    family.fold(deployed)
+
+    shape = (-1, frames, 3, size, size)
+    spec = paddle.static.InputSpec([None, *shape[1:]], "float32", name=INPUT_NAME)
+    try:
+        static = paddle.jit.to_static(deployed, input_spec=[spec], full_graph=True)
+        paddle.jit.save(static, str(folder / "inference"))
+    except Exception as error:
+        raise ConversionError(f"Paddle cannot export the network: {first_line(error)}.") from error
+    program = next(
+        path for path in (folder / "inference.json", folder / "inference.pdmodel") if path.exists()
+    )
+
+    def reference(clips: Tensor) -> Tensor:
+        with paddle.no_grad():
+            logits: Tensor = trained(paddle.to_tensor(clips)).numpy()
+        return logits
+
+    return PaddleProgram(
+        model=program,
+        weights=program.with_suffix(".pdiparams"),
+        input_shape=shape,
+        reference=reference,
+    )
+
+
+def open_program(located: Located) -> PaddleProgram:
+    """Open an exported model with Paddle Inference (oneDNN off: some models crash in it).
+
+    Raises:
+        CheckpointError: Paddle cannot read it, or it is not a classifier of one clip tensor.
+    """
+    from paddle import inference
+
+    config = inference.Config(str(located.path), str(located.weights))
+    config.disable_gpu()
+    config.disable_mkldnn()
+    config.disable_glog_info()
+    config.set_cpu_math_library_num_threads(_threads())
+    try:
+        predictor = inference.create_predictor(config)
+    except Exception as error:
+        raise CheckpointError(
+            f"Paddle cannot load {located.path}: {first_line(error)}.",
+            hint="Export it again with the Paddle version that is installed here.",
+        ) from error
+    inputs, outputs = predictor.get_input_names(), predictor.get_output_names()
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise CheckpointError(
+            f"{located.path} has {len(inputs)} inputs and {len(outputs)} outputs; a clip"
+            " classifier has one of each."
+        )
+    shape = tuple(int(side) for side in predictor.get_input_tensor_shape()[inputs[0]])
+    if len(shape) != 5 or shape[2] != 3:
+        raise CheckpointError(
+            f"{located.path} takes {list(shape)}; expected one clip tensor [N, T, 3, H, W]."
+        )
+
+    def reference(clips: Tensor) -> Tensor:
+        handle = predictor.get_input_handle(inputs[0])
+        handle.reshape(clips.shape)
+        handle.copy_from_cpu(np.ascontiguousarray(clips))
+        predictor.run()
+        logits: Tensor = predictor.get_output_handle(outputs[0]).copy_to_cpu()
+        return logits
+
+    return PaddleProgram(
+        model=located.path, weights=located.weights, input_shape=shape, reference=reference
+    )
+
+
+def first_line(error: BaseException) -> str:
+    """The line of an engine's error that says what happened; engines print whole stacks."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if "Error:" in line or line.startswith("[")]
+    return (telling or lines or [type(error).__name__])[0][:300].rstrip(".")
+
+
+def _threads() -> int:
+    from runtime.cpu import usable_cpus
+
+    return usable_cpus()

@@ -1,0 +1,181 @@
+"""The parity certificate: what ONNX computes is what Paddle computes, or there is no bundle."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convert.paddle_program import Reference
+from convert.parity_clips import natural_clips, random_clips
+from models.card import Certificate, ParityCase
+from models.errors import ParityError
+from models.spec import ClipSpec
+from runtime.session import Tensor
+
+TOLERANCE = 1e-4
+"""Largest difference that passes, relative to the range of the reference logits."""
+
+BATCHES = (1, 2, 3)
+Order = Literal["in_order", "reversed", "shuffled"]
+ORDERS: tuple[Order, ...] = ("in_order", "reversed", "shuffled")
+_MAKERS: tuple[tuple[Literal["random", "natural"], Callable[[ClipSpec, int, int], Tensor]], ...] = (
+    ("random", random_clips),
+    ("natural", natural_clips),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """Reference and ONNX logits of one case, float32 [N, classes] each."""
+
+    clip: Literal["random", "natural"]
+    order: Order
+    batch: int
+    reference: Tensor
+    onnx: Tensor
+
+
+def frame_order(order: Order, frames: int) -> NDArray[np.intp]:
+    """Indices that put the frames of a clip into an order; the shuffle is always the same."""
+    indices: NDArray[np.intp] = np.arange(frames)
+    if order == "reversed":
+        return indices[::-1].copy()
+    if order == "shuffled":
+        return np.random.Generator(np.random.PCG64(frames)).permutation(indices)
+    return indices
+
+
+def compare(
+    reference: Reference,
+    onnx: Reference,
+    clip: ClipSpec,
+    *,
+    on_case: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Compared]:
+    """Run both sides on every kind of clip, frame order and batch size.
+
+    Paddle sees one clip at a time, ONNX whole batches: a graph that mixes up the clips of a
+    batch, or that froze the frame order of the clip it was traced with, cannot pass.
+
+    Args:
+        reference: Logits by Paddle.
+        onnx: Logits by the graph under test.
+        clip: What the network takes.
+        on_case: Told the number of cases done and the total.
+    """
+    compared = []
+    total = len(_MAKERS) * len(ORDERS) * len(BATCHES)
+    for seed, (kind, make) in enumerate(_MAKERS):
+        clips = make(clip, max(BATCHES), seed)
+        for order in ORDERS:
+            ordered = np.ascontiguousarray(clips[:, frame_order(order, clip.frames)])
+            truth = np.concatenate([reference(one[None].copy()) for one in ordered])
+            for batch in BATCHES:
+                compared.append(
+                    Compared(
+                        clip=kind,
+                        order=order,
+                        batch=batch,
+                        reference=truth[:batch],
+                        onnx=onnx(ordered[:batch]),
+                    )
+                )
+                on_case(len(compared), total)
+    return compared
+
+
+def certify(
+    compared: list[Compared], *, repairs: tuple[str, ...], versions: Mapping[str, str]
+) -> Certificate:
+    """Judge the comparison.
+
+    Raises:
+        ParityError: A logit is off by more than `TOLERANCE` of the range, or is not finite.
+    """
+    everything = np.concatenate([case.reference for case in compared])
+    if not np.isfinite(everything).all():
+        raise ParityError(
+            "Paddle itself computes NaN or infinite logits from this checkpoint.",
+            hint="The training diverged; use an earlier checkpoint.",
+        )
+    logit_range = float(np.ptp(everything))
+    if logit_range == 0:
+        raise ParityError(
+            "All reference logits are equal, so nothing can be compared.",
+            hint="Is this a trained checkpoint? Its classifier ignores the input.",
+        )
+    cases = [_judge(case, logit_range) for case in compared]
+    worst = max(cases, key=lambda case: case.max_abs_diff)
+    if not worst.max_rel_diff <= TOLERANCE:
+        raise ParityError(
+            f"ONNX differs from Paddle by {worst.max_abs_diff:.3g}, {worst.max_rel_diff:.2e} of"
+            f" the logit range {logit_range:.4g}; at most {TOLERANCE:g} is allowed. Worst case:"
+            f" {worst.clip} clip, frames {worst.order.replace('_', ' ')}, batch {worst.batch}."
+            " No bundle was written.",
+            hint="The exporter changed the network. Try another --opset, and report the model.",
+        )
+    in_order, backwards = (
+        next(
+            case.reference
+            for case in compared
+            if case.clip == "natural" and case.order == order and case.batch == max(BATCHES)
+        )
+        for order in ("in_order", "reversed")
+    )
+    clips = sum(case.batch for case in cases)
+    return Certificate(
+        reference=f"paddlepaddle {versions['paddlepaddle']}",
+        engine=f"onnxruntime {versions['onnxruntime']} (CPUExecutionProvider)",
+        tolerance=TOLERANCE,
+        logit_range=logit_range,
+        max_abs_diff=worst.max_abs_diff,
+        max_rel_diff=worst.max_rel_diff,
+        top1_agreement=sum(case.top1_agreement * case.batch for case in cases) / clips,
+        order_sensitivity=float(np.abs(in_order - backwards).max()) / logit_range,
+        cases=tuple(cases),
+        repairs=repairs,
+        versions=dict(versions),
+    )
+
+
+def _judge(case: Compared, logit_range: float) -> ParityCase:
+    difference = np.abs(case.onnx.astype(np.float64) - case.reference)
+    worst = float(difference.max()) if np.isfinite(difference).all() else float("inf")
+    agree = case.onnx.argmax(axis=1) == case.reference.argmax(axis=1)
+    return ParityCase(
+        clip=case.clip,
+        order=case.order,
+        batch=case.batch,
+        max_abs_diff=worst,
+        max_rel_diff=worst / logit_range,
+        top1_agreement=float(agree.mean()),
+    )
+
+
+def onnx_logits(path: Path) -> Reference:
+    """A function that runs a graph on ONNX Runtime's CPU provider."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+
+    def run(clips: Tensor) -> Tensor:
+        logits: Tensor = session.run(None, {name: clips})[0]
+        return logits
+
+    return run
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of everything that takes part in a conversion."""
+    libraries = ("paddlepaddle", "paddle2onnx", "onnx", "onnxruntime", "numpy")
+    return {name: version(name) for name in libraries} | {"python": platform.python_version()}

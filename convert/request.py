@@ -1,0 +1,83 @@
+"""What the user asks of a conversion."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from models.errors import UsageError
+
+MIN_OPSET, DEFAULT_OPSET, MAX_OPSET = 13, 17, 21
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConvertRequest:
+    """One conversion.
+
+    `None` means "read it from the checkpoint, from the `inference.yml` beside it, or take the
+    family's default", in this order.
+
+    Attributes:
+        source: A `.pdparams`, an exported model file, or a folder that holds one.
+        output: Folder of the bundle to make.
+        family: Family name, or "auto".
+        frames: Frames per clip.
+        labels: File with one class name per line.
+        opset: ONNX opset of the graph.
+        size: Side of the square input, in pixels.
+        short_side: Short side after the resize, in pixels.
+        resize: Resize policy, see `models.spec.Resize`.
+        clip_length_s: Length of the clips that the model was trained on, in seconds.
+        name: Name of the bundle shown to people.
+        force: Replace a bundle that is already there.
+
+    Raises:
+        UsageError: A number is outside its range.
+    """
+
+    source: Path
+    output: Path
+    family: str = "auto"
+    frames: int | None = None
+    labels: Path | None = None
+    opset: int = DEFAULT_OPSET
+    size: int | None = None
+    short_side: int | None = None
+    resize: Literal["fixed_4_3", "keep_aspect", "stretch"] | None = None
+    clip_length_s: float | None = None
+    name: str | None = None
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        if not MIN_OPSET <= self.opset <= MAX_OPSET:
+            raise UsageError(
+                f"--opset must be {MIN_OPSET} to {MAX_OPSET}, got {self.opset}:"
+                " below 13 the graph would need other forms of Squeeze and ReduceMean, above 21"
+                " Paddle2ONNX has no operators.",
+                hint=f"--opset {DEFAULT_OPSET}",
+            )
+        if self.frames is not None and not 1 <= self.frames <= 256:
+            raise UsageError(f"--frames must be 1 to 256, got {self.frames}.")
+        for flag, value in (("--size", self.size), ("--short-side", self.short_side)):
+            if value is not None and not 16 <= value <= 4096:
+                raise UsageError(f"{flag} must be 16 to 4096 pixels, got {value}.")
+        if self.clip_length_s is not None and not 0 < self.clip_length_s <= 3600:
+            raise UsageError(f"--clip-length must be 0 to 3600 s, got {self.clip_length_s:g}.")
+
+    def to_json_dict(self) -> dict[str, Any]:
+        """Plain values, for handing the request to another process."""
+        return {
+            key: str(value) if isinstance(value, Path) else value
+            for key, value in asdict(self).items()
+        }
+
+    @classmethod
+    def from_json_dict(cls, values: dict[str, Any]) -> ConvertRequest:
+        """Inverse of `to_json_dict`."""
+        paths = {
+            key: Path(values[key])
+            for key in ("source", "output", "labels")
+            if values[key] is not None
+        }
+        return cls(**{**values, **paths})
