@@ -34,8 +34,8 @@ class AnnotatedVideo:
     takes the target's place when the block ends well (or by Ctrl-C, the usual end of a live
     recording) and the file was read back. After any other exception nothing is left behind.
 
-    The frame rate of the file is constant; to play in real time, a frame is repeated over a gap
-    (up to 10 s) and left out when frames come faster than the rate.
+    The frame rate of the file is constant; to play in real time, the frame before a gap is
+    repeated over it (for up to 10 s), and frames that come faster than the rate are left out.
 
     Args:
         path: Target; its extension chooses container and codec, see `ENCODERS`.
@@ -59,6 +59,7 @@ class AnnotatedVideo:
         self._fps = fps
         self._partial = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
         self._writer: Any = None
+        self._shown: Any = None
         self._size = (0, 0)
         self._origin_s = 0.0
         self._written = 0
@@ -84,11 +85,13 @@ class AnnotatedVideo:
         bgr = cv2.cvtColor(annotated(frame.picture, top), cv2.COLOR_RGB2BGR)
         if (bgr.shape[1], bgr.shape[0]) != self._size:
             bgr = cv2.resize(bgr, self._size)
-        for _ in range(copies):
-            self._writer.write(bgr)
+        # What was shown last stays on over a gap; only then comes the new picture.
+        for shown in (*[self._shown] * (copies - 1), bgr):
+            self._writer.write(shown)
             if self._written % _FREE_CHECK_EVERY == 0:
                 self._check_space()
             self._written += 1
+        self._shown = bgr
 
     def __enter__(self) -> Self:
         return self

@@ -1,0 +1,149 @@
+"""What every kind of source owes its readers; a new kind adds one line to `EXAMPLES`."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from models.errors import SourceError
+from runtime.sources import SOURCES, FrameSource, SourceKind, camera, open_source
+from tests.unit.test_runtime_sources_camera import OpenCvCamera
+from tests.video_files import write_numbered
+
+
+def _demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    pytest.importorskip("models.motion.demo")
+    return "demo"
+
+
+def _camera(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "video7").touch()
+    plugged = OpenCvCamera(opens=True)
+    plugged.permits.release(8)
+    monkeypatch.setattr(camera, "_DEVICES", tmp_path)
+    monkeypatch.setattr(cv2, "VideoCapture", lambda *args: plugged)
+    return "camera7"
+
+
+def _file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    return str(write_numbered(tmp_path / "clip.mp4", 12))
+
+
+EXAMPLES: dict[str, Callable[[Path, pytest.MonkeyPatch], str]] = {
+    "demo": _demo,
+    "camera": _camera,
+    "file": _file,
+}
+
+
+@pytest.fixture(params=SOURCES, ids=lambda kind: kind.name)
+def kind(request: pytest.FixtureRequest) -> SourceKind:
+    found: SourceKind = request.param
+    return found
+
+
+@pytest.fixture
+def uri(kind: SourceKind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    return EXAMPLES[kind.name](tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def source(uri: str) -> Iterator[FrameSource]:
+    with open_source(uri) as opened:
+        yield opened
+
+
+def test_names_are_distinct_and_every_kind_has_an_example() -> None:
+    names = [kind.name for kind in SOURCES]
+    assert len(set(names)) == len(names)
+    assert set(names) == set(EXAMPLES)
+    assert names[-1] == "file"
+
+
+def test_claims_its_own_example_first(kind: SourceKind) -> None:
+    first = next(other for other in SOURCES if other.claims(kind.example))
+    assert first is kind
+
+
+def test_claiming_touches_nothing(kind: SourceKind) -> None:
+    for odd in ("", "\0", "x" * 10_000, "/nowhere/at/all"):
+        assert kind.claims(odd) in (True, False)
+
+
+def test_frames_are_rgb_with_growing_indices_and_times(source: FrameSource) -> None:
+    frames = list(itertools.islice(source, 8))
+    assert len(frames) == 8
+    for frame in frames:
+        assert frame.picture.dtype == np.uint8
+        assert frame.picture.ndim == 3
+        assert frame.picture.shape == (*frames[0].picture.shape[:2], 3)
+        assert frame.decode_ms >= 0
+    indices = [frame.index for frame in frames]
+    times_s = [frame.time_s for frame in frames]
+    assert indices == sorted(set(indices))
+    assert times_s == sorted(times_s)
+    assert times_s[0] >= 0
+
+
+def test_frames_own_their_pictures(source: FrameSource) -> None:
+    first, second = itertools.islice(source, 2)
+    before = second.picture.copy()
+    assert not np.shares_memory(first.picture, second.picture)
+    if first.picture.flags.writeable:
+        first.picture[:] = 255
+    np.testing.assert_array_equal(second.picture, before)
+
+
+def test_describes_itself(source: FrameSource) -> None:
+    assert source.description
+    assert "\n" not in source.description
+    assert source.fps is None or source.fps > 0
+    assert source.dropped == 0 or source.live
+    assert source.duration_s is None or (source.duration_s > 0 and not source.live)
+
+
+def test_early_break_then_close_ends_everything(uri: str) -> None:
+    threads = threading.active_count()
+    opened = open_source(uri)
+    with opened:
+        for _ in opened:
+            break
+    assert threading.active_count() == threads
+    assert list(opened) == []
+    opened.close()
+
+
+def test_an_exception_in_the_reader_releases_too(uri: str) -> None:
+    threads = threading.active_count()
+    opened = open_source(uri)
+
+    def interrupted() -> None:
+        with opened:
+            next(iter(opened))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert threading.active_count() == threads
+    assert list(opened) == []
+
+
+@pytest.mark.parametrize("wrong", ["/nowhere/clip.mp4", "camera998", ""])
+def test_what_is_not_there_is_a_source_error(wrong: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        open_source(wrong)
+    assert caught.value.message
+    assert caught.value.exit_code == 4
+
+
+@pytest.mark.parametrize("stream", ["rtsp://10.0.0.7/live", "http://x/y.mp4", "RTMP://x"])
+def test_streams_are_refused_in_one_sentence(stream: str) -> None:
+    with pytest.raises(SourceError, match="is a network stream") as caught:
+        open_source(stream)
+    assert "camera0" in caught.value.hint

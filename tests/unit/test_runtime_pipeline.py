@@ -1,0 +1,287 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from models.bundle import Bundle
+from models.card import ModelCard
+from models.errors import BackendError, SourceError, UsageError
+from models.spec import ClipSpec
+from runtime import pipeline
+from runtime.pipeline import classify_whole, classify_windows
+from runtime.preprocess import clip_tensor, prepare
+from runtime.records import Frame, Prediction
+from runtime.sampling import WindowSpec, segment_centres
+from runtime.session import Tensor
+from runtime.sources import open_source
+from tests.fakes import FakeSession, FakeSource, frame_at, picture_of
+from tests.tiny_models import write_tiny_bundle
+from tests.video_files import write_numbered
+
+LABELS = ("still", "pan left", "pan right", "zoom in")
+
+
+@pytest.fixture(scope="module")
+def card(tmp_path_factory: pytest.TempPathFactory) -> ModelCard:
+    bundle: Bundle = write_tiny_bundle(tmp_path_factory.mktemp("bundle"), labels=LABELS)
+    return bundle.card
+
+
+def grey_of(tensor: Tensor, clip: ClipSpec) -> list[int]:
+    """Grey value of each frame of a clip of `picture_of` pictures, [1, T, 3, S, S]."""
+    assert tensor.shape == clip.input_shape()
+    red = tensor[0, :, 0].mean((-1, -2)) * clip.std[0] + clip.mean[0]
+    return [round(float(value) * 255) for value in red]
+
+
+def constant(logits: tuple[float, ...] = (0.0, 3.0, 1.0, 2.0)) -> FakeSession:
+    return FakeSession(lambda clips: np.array([logits] * len(clips), np.float32))
+
+
+def grey_frames(count: int, *, fps: float = 25.0, decode_ms: float = 0.0) -> list[Frame]:
+    return [frame_at(i / fps, i, picture=picture_of(i), decode_ms=decode_ms) for i in range(count)]
+
+
+def classified(
+    source: FakeSource, session: FakeSession, card: ModelCard, *, length_s: float, stride_s: float
+) -> list[Prediction]:
+    window = WindowSpec(length_s, stride_s)
+    return list(classify_windows(source, session, card, window=window, top_k=2, threshold=0.0))
+
+
+def test_every_window_sees_its_centre_frames(card: ModelCard) -> None:
+    session = constant()
+    found = classified(FakeSource(grey_frames(100)), session, card, length_s=2.0, stride_s=1.0)
+    assert [(p.index, p.start_s, p.end_s) for p in found] == [(0, 0, 2), (1, 1, 3), (2, 2, 4)]
+    centres = segment_centres(50, card.clip.frames)
+    assert [grey_of(clip, card.clip) for clip in session.seen] == [
+        [offset + i for i in centres] for offset in (0, 25, 50)
+    ]
+    assert [scored.label for scored in found[0].top] == ["pan left", "zoom in"]
+    assert found[0].top[0].probability == pytest.approx(np.e**3 / sum(np.e**x for x in range(4)))
+
+
+def test_tensor_is_exactly_the_shared_preprocessing(card: ModelCard) -> None:
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 256, (48, 90, 3), dtype=np.uint8) for _ in range(25)]
+    frames = [frame_at(i / 25, i, picture=picture) for i, picture in enumerate(pictures)]
+    session = constant()
+    classified(FakeSource(frames), session, card, length_s=1.0, stride_s=1.0)
+    chosen = [pictures[i] for i in segment_centres(25, card.clip.frames)]
+    expected = clip_tensor([prepare(picture, card.clip) for picture in chosen], card.clip)
+    np.testing.assert_array_equal(session.seen[0], expected)
+
+
+def test_each_frame_is_prepared_once_and_only_the_crop_is_kept(
+    card: ModelCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shapes: list[tuple[int, ...]] = []
+
+    def counted(picture: np.ndarray, clip: ClipSpec) -> np.ndarray:
+        shapes.append(picture.shape)
+        return prepare(picture, clip)
+
+    monkeypatch.setattr(pipeline, "prepare", counted)
+    found = classified(FakeSource(grey_frames(100)), constant(), card, length_s=2.0, stride_s=0.2)
+    assert len(found) == 11
+    assert shapes == [(24, 32, 3)] * 100
+
+
+def test_a_prediction_comes_before_the_frame_that_completed_it_is_shown(card: ModelCard) -> None:
+    events: list[str] = []
+    predictions = classify_windows(
+        FakeSource(grey_frames(60)),
+        constant(),
+        card,
+        window=WindowSpec(1.0, 1.0),
+        top_k=1,
+        threshold=0.0,
+        on_frame=lambda frame: events.append(f"frame {frame.index} {frame.picture.shape}"),
+    )
+    for prediction in predictions:
+        events.append(f"window {prediction.index}")
+    assert [e.split(" (")[0] for e in events[24:27]] == ["frame 24", "window 0", "frame 25"]
+    assert events.count("frame 30 (24, 32, 3)") == 1
+    assert len(events) == 62
+
+
+def test_latency_is_split_and_belongs_to_the_frames_since_the_window_before(
+    card: ModelCard,
+) -> None:
+    def slow(clips: Tensor) -> Tensor:
+        time.sleep(0.01)
+        return np.zeros((1, 4), np.float32)
+
+    frames = grey_frames(76, decode_ms=2.0)
+    found = classified(FakeSource(frames), FakeSession(slow), card, length_s=1.0, stride_s=1.0)
+    # Window 0 is completed by frame 25, so 26 frames were decoded for it; then 25 each.
+    assert [p.latency.decode_ms for p in found] == [52.0, 50.0, 50.0]
+    assert all(p.latency.infer_ms >= 10 for p in found)
+    assert all(0 < p.latency.preprocess_ms < 1000 for p in found)
+    assert all(p.frame_age_ms is None and p.dropped is None for p in found)
+
+
+def test_live_predictions_tell_age_and_drops(
+    card: ModelCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The clock stands at 1.5 s; the last frame of [0, 1) arrived at 0.96 s.
+    clock = SimpleNamespace(monotonic=lambda: 1.5, perf_counter=time.perf_counter)
+    monkeypatch.setattr(pipeline, "time", clock)
+    source = FakeSource(grey_frames(26), live=True, dropped=7)
+    (found,) = classified(source, constant(), card, length_s=1.0, stride_s=1.0)
+    assert found.frame_age_ms == pytest.approx(540)
+    assert found.dropped == 7
+
+
+def test_short_source_gives_one_prediction_and_empty_none(card: ModelCard) -> None:
+    session = constant()
+    (found,) = classified(FakeSource(grey_frames(3)), session, card, length_s=9.0, stride_s=1.0)
+    assert [found.start_s, found.end_s] == pytest.approx([0.0, 0.12])
+    assert grey_of(session.seen[0], card.clip) == [0, 1, 2, 0]
+    assert classified(FakeSource([]), constant(), card, length_s=1.0, stride_s=1.0) == []
+
+
+def test_predictions_come_while_the_source_goes_on(card: ModelCard) -> None:
+    read = 0
+
+    class Endless(FakeSource):
+        def __iter__(self) -> Iterator[Frame]:
+            nonlocal read
+            while True:
+                yield frame_at(read / 25, read, picture=picture_of(read))
+                read += 1
+
+    source = Endless([])
+    predictions = classify_windows(
+        source, constant(), card, window=WindowSpec(1.0, 1.0), top_k=1, threshold=0.0
+    )
+    assert next(predictions).index == 0
+    assert read == 25
+    assert next(predictions).index == 1
+    assert read == 50
+
+
+def test_bad_results_of_an_engine_are_errors(card: ModelCard) -> None:
+    for logits in ((1.0, 2.0), (1.0, 2.0, np.nan, 0.0)):
+        with pytest.raises(BackendError):
+            classified(
+                FakeSource(grey_frames(30)), constant(logits), card, length_s=1.0, stride_s=1.0
+            )
+
+
+def test_options_are_checked_before_the_first_frame(card: ModelCard) -> None:
+    source = FakeSource(grey_frames(30))
+    predictions = classify_windows(
+        source, constant(), card, window=WindowSpec(1.0, 1.0), top_k=0, threshold=0.0
+    )
+    with pytest.raises(UsageError):
+        next(predictions)
+    assert len(source._frames) == 30
+    with pytest.raises(UsageError):
+        classify_whole("/nowhere.mp4", constant(), card, top_k=1, threshold=2.0)
+
+
+# --- whole files ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 5, 8, 11, 31])
+def test_whole_file_takes_the_frames_of_the_reference(
+    card: ModelCard, tmp_path: Path, count: int
+) -> None:
+    path = write_numbered(tmp_path / "clip.avi", count)
+    session = constant()
+    found = classify_whole(str(path), session, card, top_k=1, threshold=0.0)
+    assert (found.index, found.start_s) == (0, 0.0)
+    assert found.end_s == pytest.approx(count / 25)
+    with open_source(str(path)) as source:
+        pictures = [frame.picture for frame in source]
+    average = count // card.clip.frames
+    chosen = [
+        i * average + (average - 1) // 2 if average else i % count for i in range(card.clip.frames)
+    ]
+    expected = clip_tensor([prepare(pictures[i], card.clip) for i in chosen], card.clip)
+    np.testing.assert_array_equal(session.seen[0], expected)
+
+
+class CountingSources:
+    """`open_source` for sources whose stated length is wrong, and a log of what they did."""
+
+    def __init__(self, stated: int | None, lengths: list[int]) -> None:
+        self.stated = stated
+        self.lengths = lengths
+        self.opened: list[FakeSource] = []
+
+    def __call__(self, uri: str) -> FakeSource:
+        source = FakeSource(grey_frames(self.lengths[len(self.opened)]))
+        source.duration_s = None if self.stated is None else self.stated / 25.0
+        self.opened.append(source)
+        return source
+
+
+@pytest.mark.parametrize(
+    ("stated", "readings"),
+    [
+        (40, 1),  # right
+        (41, 1),  # wrong, but the same frames are wanted
+        (44, 2),  # wrong
+        (4000, 2),
+        (3, 2),
+        (0, 2),
+        (None, 2),
+    ],
+)
+def test_whole_file_with_a_wrong_frame_count(
+    card: ModelCard, monkeypatch: pytest.MonkeyPatch, stated: int | None, readings: int
+) -> None:
+    sources = CountingSources(stated, [40, 40])
+    monkeypatch.setattr(pipeline, "open_source", sources)
+    session = constant()
+    found = classify_whole("clip.mp4", session, card, top_k=1, threshold=0.0)
+    assert len(sources.opened) == readings
+    assert all(source.closed for source in sources.opened)
+    assert grey_of(session.seen[0], card.clip) == list(segment_centres(40, card.clip.frames))
+    assert found.end_s == pytest.approx(1.6)
+
+
+def test_whole_file_that_changes_between_the_readings(
+    card: ModelCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "open_source", CountingSources(None, [40, 39]))
+    with pytest.raises(SourceError, match="had 40 frames when read first, then 39"):
+        classify_whole("clip.mp4", constant(), card, top_k=1, threshold=0.0)
+
+
+def test_whole_file_without_a_frame(card: ModelCard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "open_source", CountingSources(None, [0]))
+    with pytest.raises(SourceError, match="holds no frame"):
+        classify_whole("clip.mp4", constant(), card, top_k=1, threshold=0.0)
+
+
+def test_whole_needs_a_file(card: ModelCard, monkeypatch: pytest.MonkeyPatch) -> None:
+    camera = FakeSource([], live=True)
+    monkeypatch.setattr(pipeline, "open_source", lambda uri: camera)
+    with pytest.raises(UsageError, match="Uniform sampling needs a file") as caught:
+        classify_whole("camera0", constant(), card, top_k=1, threshold=0.0)
+    assert "--window" in caught.value.hint
+    assert camera.closed
+
+
+def test_whole_keeps_no_more_frames_than_the_clip_has(
+    card: ModelCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared = 0
+
+    def counted(picture: np.ndarray, clip: ClipSpec) -> np.ndarray:
+        nonlocal prepared
+        prepared += 1
+        return prepare(picture, clip)
+
+    monkeypatch.setattr(pipeline, "prepare", counted)
+    monkeypatch.setattr(pipeline, "open_source", CountingSources(200, [200]))
+    classify_whole("clip.mp4", constant(), card, top_k=1, threshold=0.0)
+    assert prepared == card.clip.frames
