@@ -14,8 +14,10 @@ import numpy as np
 
 from convert.locate import Located
 from convert.pdparams import Weights
+from convert.program_facts import read_program
 from convert.recognise import Recognised, check_weights
 from models.errors import CheckpointError, ConversionError
+from runtime.cpu import usable_cpus
 from runtime.session import Tensor
 
 Reference = Callable[[Tensor], Tensor]
@@ -32,6 +34,7 @@ class PaddleProgram:
         model: `.json` or `.pdmodel` file.
         weights: `.pdiparams` file.
         input_shape: Shape of the input, -1 for a free axis.
+        leaky_slopes: Slope of every `leaky_relu`, in program order.
         reference: Reference logits. For a checkpoint this is the network as trained, with its
             branches *not* folded, so that folding is verified like everything else.
     """
@@ -39,6 +42,7 @@ class PaddleProgram:
     model: Path
     weights: Path
     input_shape: tuple[int, ...]
+    leaky_slopes: tuple[float, ...]
     reference: Reference
 
 
@@ -90,6 +94,7 @@ def program_from_weights(
         model=program,
         weights=program.with_suffix(".pdiparams"),
         input_shape=shape,
+        leaky_slopes=read_program(program).leaky_slopes,
         reference=reference,
     )
 
@@ -102,11 +107,22 @@ def open_program(located: Located) -> PaddleProgram:
     """
     from paddle import inference
 
+    facts = read_program(located.path)
+    if len(facts.input_shapes) != 1 or facts.outputs != 1:
+        raise CheckpointError(
+            f"{located.path} has {len(facts.input_shapes)} inputs and {facts.outputs} outputs; a"
+            " clip classifier has one of each."
+        )
+    shape = facts.input_shapes[0]
+    if len(shape) != 5 or shape[2] != 3:
+        raise CheckpointError(
+            f"{located.path} takes {list(shape)}; expected one clip tensor [N, T, 3, H, W]."
+        )
     config = inference.Config(str(located.path), str(located.weights))
     config.disable_gpu()
     config.disable_mkldnn()
     config.disable_glog_info()
-    config.set_cpu_math_library_num_threads(_threads())
+    config.set_cpu_math_library_num_threads(usable_cpus())
     try:
         predictor = inference.create_predictor(config)
     except Exception as error:
@@ -114,28 +130,22 @@ def open_program(located: Located) -> PaddleProgram:
             f"Paddle cannot load {located.path}: {first_line(error)}.",
             hint="Export it again with the Paddle version that is installed here.",
         ) from error
-    inputs, outputs = predictor.get_input_names(), predictor.get_output_names()
-    if len(inputs) != 1 or len(outputs) != 1:
-        raise CheckpointError(
-            f"{located.path} has {len(inputs)} inputs and {len(outputs)} outputs; a clip"
-            " classifier has one of each."
-        )
-    shape = tuple(int(side) for side in predictor.get_input_tensor_shape()[inputs[0]])
-    if len(shape) != 5 or shape[2] != 3:
-        raise CheckpointError(
-            f"{located.path} takes {list(shape)}; expected one clip tensor [N, T, 3, H, W]."
-        )
+    source, sink = predictor.get_input_names()[0], predictor.get_output_names()[0]
 
     def reference(clips: Tensor) -> Tensor:
-        handle = predictor.get_input_handle(inputs[0])
+        handle = predictor.get_input_handle(source)
         handle.reshape(clips.shape)
         handle.copy_from_cpu(np.ascontiguousarray(clips))
         predictor.run()
-        logits: Tensor = predictor.get_output_handle(outputs[0]).copy_to_cpu()
+        logits: Tensor = predictor.get_output_handle(sink).copy_to_cpu()
         return logits
 
     return PaddleProgram(
-        model=located.path, weights=located.weights, input_shape=shape, reference=reference
+        model=located.path,
+        weights=located.weights,
+        input_shape=facts.input_shapes[0],
+        leaky_slopes=facts.leaky_slopes,
+        reference=reference,
     )
 
 
@@ -144,9 +154,3 @@ def first_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     telling = [line for line in lines if "Error:" in line or line.startswith("[")]
     return (telling or lines or [type(error).__name__])[0][:300].rstrip(".")
-
-
-def _threads() -> int:
-    from runtime.cpu import usable_cpus
-
-    return usable_cpus()

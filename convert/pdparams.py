@@ -44,7 +44,8 @@ class _StoredType:
         if dtype.kind not in _NUMERIC_KINDS:
             raise CheckpointError(f"an array has the type {dtype}, not a number")
         order: Any = "<" if self.byte_order in "=|" else self.byte_order
-        return np.dtype(dtype.newbyteorder(order))
+        ordered: np.dtype[Any] = dtype.newbyteorder(order)
+        return ordered
 
 
 class _StoredArray:

@@ -17,7 +17,7 @@ from convert.locate import Located, locate
 from convert.paddlex_config import PaddleXConfig, read_paddlex_config
 from convert.parity import certify, compare, library_versions, onnx_logits
 from convert.parity_clips import block_side, noise_seeds
-from convert.repairs import leaky_slopes, repair_leaky_relu
+from convert.repairs import repair_leaky_relu
 from convert.request import ConvertRequest
 from convert.to_onnx import onnx_from_program, require_exporter
 from models.bundle import expand_probe
@@ -102,7 +102,7 @@ def _fill(
     graph = onnx_from_program(
         model.program.model, model.program.weights, opset=request.opset, folder=scratch
     )
-    repair = repair_leaky_relu(graph, leaky_slopes(model.program.model))
+    repair = repair_leaky_relu(graph, model.program.leaky_slopes)
     repairs = (repair,) if repair else ()
 
     on_step(STEPS[2], 0, 1)

@@ -64,7 +64,7 @@ class ParityCase(BaseModel):
 
     Attributes:
         clip: Kind of input.
-        order: Order of the frames.
+        order: Order of the frames of the first clip; the others of the batch have other orders.
         batch: Clips in the batch.
         max_abs_diff: Largest absolute difference of any logit.
         max_rel_diff: `max_abs_diff` over the range of the reference logits.
