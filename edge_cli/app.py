@@ -1,0 +1,133 @@
+"""The command line application, and the one place where errors become words and exit codes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import traceback
+from importlib.util import find_spec
+from typing import Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from edge_cli import bench_cmd, inspect_cmd, models_cmd, run_cmd, verify_cmd
+from models.errors import EdgeclsError
+
+EXIT_BUG = 70
+EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
+
+_DEBUG = "--debug"
+
+
+class _Group(TyperGroup):
+    """Gives Ctrl-C and a closed pipe their customary exit codes, and no message."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except KeyboardInterrupt:
+            raise typer.Exit(EXIT_INTERRUPTED) from None
+        except BrokenPipeError:
+            # The interpreter flushes stdout once more at its end; let that go nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(EXIT_BROKEN_PIPE) from None
+        return result
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from models.version import edgecls_version
+
+        typer.echo(f"edgecls {edgecls_version()}")
+        raise typer.Exit
+
+
+def _global_options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option(_DEBUG, help="Show the traceback of an error (anywhere on the line).")
+    ] = False,
+    verbose: Annotated[
+        int,
+        typer.Option(
+            "--verbose", "-v", count=True, show_default=False, help="Log to stderr; -vv logs more."
+        ),
+    ] = 0,
+) -> None:
+    """Put a video classifier trained in PaddlePaddle to work on an edge box."""
+    levels = (logging.WARNING, logging.INFO, logging.DEBUG)
+    logging.basicConfig(
+        level=levels[min(verbose, 2)],
+        format="%(levelname).1s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+
+
+def build_app() -> typer.Typer:
+    """The application with all its commands, in the order in which the help lists them."""
+    app = typer.Typer(
+        cls=_Group,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_global_options)
+    if find_spec("edge_cli.convert_cmd") is not None:
+        from importlib import import_module
+
+        app.command("convert")(import_module("edge_cli.convert_cmd").convert)
+    app.command("run")(run_cmd.run)
+    app.command("inspect")(inspect_cmd.inspect)
+    app.command("verify")(verify_cmd.verify)
+    app.command("bench")(bench_cmd.bench)
+    app.add_typer(models_cmd.app, name="models")
+    return app
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line and exit.
+
+    Args:
+        arguments: What follows the program name; None for that of this process.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up as after Ctrl-C
+    given = sys.argv[1:] if arguments is None else arguments
+    debug = _DEBUG in given
+    try:
+        build_app()(args=[word for word in given if word != _DEBUG], prog_name="edgecls")
+    except EdgeclsError as error:
+        if debug:
+            traceback.print_exc()
+        report(error)
+        sys.exit(error.exit_code)
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        else:
+            _say(f"error: this is a bug in edgecls: {type(error).__name__}: {error}")
+            _say("hint: run the same command with --debug and report the traceback")
+        sys.exit(EXIT_BUG)
+    sys.exit(0)
+
+
+def report(error: EdgeclsError) -> None:
+    """Write an error to stderr as one line, and its hint as another."""
+    _say(f"error: {error.message}")
+    if error.hint:
+        _say(f"hint: {error.hint}")
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")

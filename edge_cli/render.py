@@ -1,0 +1,160 @@
+"""Predictions as text for people, JSON lines and CSV for programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from edge_cli.summary import latency_ms
+
+if TYPE_CHECKING:
+    from runtime.records import Prediction
+
+_WIDEST_LABEL = 28
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunHeader:
+    """What does not change during a run.
+
+    Attributes:
+        facts: Written into the JSON header as they are.
+        labels: All class names of the model.
+        top_k: Classes per window at most.
+    """
+
+    facts: Mapping[str, object]
+    labels: tuple[str, ...]
+    top_k: int
+
+
+class Renderer(Protocol):
+    """A format of `edgecls run`."""
+
+    def opening(self) -> str:
+        """What comes first, with its newline; may be empty."""
+
+    def window(self, prediction: Prediction) -> str:
+        """One line, with its newline."""
+
+
+class TextLines:
+    """`   1.2-   2.2 s  pan left   97.1 %    12.0 ms  (zoom in 1.4 %)`."""
+
+    def __init__(self, header: RunHeader) -> None:
+        self._width = min(_WIDEST_LABEL, max(map(len, header.labels)))
+
+    def opening(self) -> str:
+        """Nothing: the lines speak for themselves."""
+        return ""
+
+    def window(self, prediction: Prediction) -> str:
+        """One aligned line; what is variable in length comes last."""
+        time = f"{prediction.start_s:7.1f}-{prediction.end_s:7.1f} s"
+        if prediction.top:
+            best = prediction.top[0]
+            score = f"{self._fitted(best.label)}  {best.probability * 100:5.1f} %"
+        else:
+            score = f"{self._fitted('-')}  {'':7}"
+        line = f"{time}  {score}  {latency_ms(prediction):6.1f} ms"
+        others = [f"{one.label} {one.probability * 100:.1f} %" for one in prediction.top[1:]]
+        return f"{line}  ({', '.join(others)})\n" if others else f"{line}\n"
+
+    def _fitted(self, label: str) -> str:
+        shown = label if len(label) <= self._width else f"{label[: self._width - 1]}…"
+        return f"{shown:<{self._width}}"
+
+
+class JsonLines:
+    """A header object, then one object per window; see docs/cli.md for the fields."""
+
+    def __init__(self, header: RunHeader) -> None:
+        self._header = header
+
+    def opening(self) -> str:
+        """The header line."""
+        return _json_line({"type": "header", **self._header.facts})
+
+    def window(self, prediction: Prediction) -> str:
+        """One window."""
+        latency = prediction.latency
+        return _json_line(
+            {
+                "type": "window",
+                "index": prediction.index,
+                "start_s": _rounded(prediction.start_s),
+                "end_s": _rounded(prediction.end_s),
+                "top": [
+                    {"label": one.label, "probability": round(one.probability, 6)}
+                    for one in prediction.top
+                ],
+                "latency_ms": {
+                    "decode": _rounded(latency.decode_ms),
+                    "preprocess": _rounded(latency.preprocess_ms),
+                    "infer": _rounded(latency.infer_ms),
+                },
+                "frame_age_ms": _rounded(prediction.frame_age_ms),
+                "dropped": prediction.dropped,
+            }
+        )
+
+
+class CsvRows:
+    """A row of column names, then one row per window; empty cells where there is no value."""
+
+    def __init__(self, header: RunHeader) -> None:
+        self._top_k = min(header.top_k, len(header.labels))
+
+    def opening(self) -> str:
+        """The column names."""
+        names = ["index", "start_s", "end_s"]
+        for rank in range(1, self._top_k + 1):
+            names += [f"label_{rank}", f"probability_{rank}"]
+        return _csv_line(
+            [*names, "decode_ms", "preprocess_ms", "infer_ms", "frame_age_ms", "dropped"]
+        )
+
+    def window(self, prediction: Prediction) -> str:
+        """One row."""
+        cells: list[object] = [
+            prediction.index,
+            _rounded(prediction.start_s),
+            _rounded(prediction.end_s),
+        ]
+        for rank in range(self._top_k):
+            if rank < len(prediction.top):
+                scored = prediction.top[rank]
+                cells += [scored.label, round(scored.probability, 6)]
+            else:
+                cells += ["", ""]
+        latency = prediction.latency
+        cells += [_rounded(latency.decode_ms), _rounded(latency.preprocess_ms)]
+        cells += [_rounded(latency.infer_ms), _rounded(prediction.frame_age_ms)]
+        return _csv_line([*cells, prediction.dropped])
+
+
+FORMATS: dict[str, Callable[[RunHeader], Renderer]] = {
+    "text": TextLines,
+    "jsonl": JsonLines,
+    "csv": CsvRows,
+}
+"""Values of `--format`."""
+
+
+def _rounded(value: float | None) -> float | None:
+    """Microseconds and thousandths of milliseconds are enough."""
+    return None if value is None else round(value, 3)
+
+
+def _json_line(value: Mapping[str, object]) -> str:
+    return json.dumps(value, ensure_ascii=False) + "\n"
+
+
+def _csv_line(cells: list[object]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue()

@@ -1,0 +1,378 @@
+"""`edgecls run`: classify a video or a camera, window by window."""
+
+from __future__ import annotations
+
+import math
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edge_cli.options import AUTO, BundleArgument, ThreadsOption, open_bundle_argument
+from models.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from edge_cli.render import Renderer
+    from edge_cli.stop import StopRequest
+    from models.bundle import Bundle
+    from runtime.annotate import AnnotatedVideo
+    from runtime.choose import Choice
+    from runtime.records import Frame, Prediction, ScoredLabel
+    from runtime.sampling import WindowSpec
+    from runtime.sources import FrameSource
+
+FALLBACK_FPS = 25.0
+"""Frame rate of `--save` when the source does not tell its own."""
+
+
+class Sampling(str, Enum):
+    """How clips are cut out of the video."""
+
+    SLIDING = "sliding"
+    UNIFORM = "uniform"
+
+
+class Format(str, Enum):
+    """How predictions are written."""
+
+    TEXT = "text"
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """A run, as asked for on the command line; numbers are in range.
+
+    Attributes:
+        source: As the user wrote it.
+        backend: None to choose.
+        window_s: None for the length the model was trained on.
+        stride_s: None for a tenth of the window.
+        sampling: How clips are cut out.
+        top_k: Classes per window.
+        threshold: Least probability reported.
+        fmt: Output format.
+        changes: Report only windows whose best class differs from that of the one before.
+        max_windows: Stop after so many.
+        save: Annotated video to write.
+        threads: Threads of the engine.
+    """
+
+    source: str
+    backend: str | None
+    window_s: float | None
+    stride_s: float | None
+    sampling: Sampling
+    top_k: int
+    threshold: float
+    fmt: Format
+    changes: bool
+    max_windows: int | None
+    save: Path | None
+    threads: int | None
+
+
+def run(
+    bundle: BundleArgument = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--source",
+            "-s",
+            metavar="SOURCE",
+            show_default=False,
+            help="camera0, 0, /dev/video0, a video file, or demo (the built-in clip).",
+        ),
+    ] = None,
+    backend: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Engine: auto, openvino or cpu. A named one is used or the command fails.",
+        ),
+    ] = AUTO,
+    window: Annotated[
+        float | None,
+        typer.Option(
+            metavar="S",
+            show_default="the clip length the model was trained on",
+            help="Seconds of video that one result is about.",
+        ),
+    ] = None,
+    stride: Annotated[
+        float | None,
+        typer.Option(
+            metavar="S",
+            show_default="a tenth of the window",
+            help="Seconds from one window to the next.",
+        ),
+    ] = None,
+    sampling: Annotated[
+        Sampling,
+        typer.Option(help="Overlapping windows, or the whole file as one clip as Paddle does."),
+    ] = Sampling.SLIDING,
+    top: Annotated[
+        int | None,
+        typer.Option(
+            metavar="K",
+            min=1,
+            show_default="2 as text, else 5",
+            help="Classes per result.",
+        ),
+    ] = None,
+    threshold: Annotated[
+        float,
+        typer.Option(metavar="P", help="Leave out classes less probable than this, 0 to 1."),
+    ] = 0.0,
+    fmt: Annotated[
+        Format, typer.Option("--format", help="Lines for people, JSON lines, or CSV.")
+    ] = Format.TEXT,
+    changes: Annotated[
+        bool, typer.Option("--changes", help="Write only results whose best class is a new one.")
+    ] = False,
+    max_windows: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, show_default="no limit", help="Stop after N windows."),
+    ] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OUT.mp4",
+            show_default=False,
+            help="Also write the video with the results drawn onto it (.mp4, .mkv, .avi).",
+        ),
+    ] = None,
+    threads: ThreadsOption = None,
+) -> None:
+    """Classify a camera or a video, window by window.
+
+    Results go to stdout, everything else to stderr.
+    Ctrl-C ends a run cleanly, with a summary and exit code 0.
+
+    Example: edgecls run --source camera0
+    """
+    if source is None:
+        raise UsageError(
+            "run needs a source to read.",
+            hint="edgecls run --source demo   (or camera0, or the path of a video)",
+        )
+    if not 0 <= threshold <= 1:
+        raise UsageError(f"--threshold must be from 0 to 1, got {threshold}.")
+    for name, value_s in (("window", window), ("stride", stride)):
+        if value_s is not None and not (math.isfinite(value_s) and value_s > 0):
+            raise UsageError(f"--{name} must be more than 0 seconds, got {value_s}.")
+        if value_s is not None and sampling is Sampling.UNIFORM:
+            raise UsageError(
+                f"--{name} has no meaning with --sampling uniform, which takes the whole file.",
+                hint=f"Leave out --{name}, or --sampling uniform.",
+            )
+    request = RunRequest(
+        source=source,
+        backend=None if backend == AUTO else backend,
+        window_s=window,
+        stride_s=stride,
+        sampling=sampling,
+        top_k=top or (2 if fmt is Format.TEXT else 5),
+        threshold=threshold,
+        fmt=fmt,
+        changes=changes,
+        max_windows=max_windows,
+        save=save,
+        threads=threads,
+    )
+    _execute(open_bundle_argument(bundle), request)
+
+
+def _execute(bundle: Bundle, request: RunRequest) -> None:
+    """Open everything, run, and sum up, also when stopped."""
+    from edge_cli.stop import StopRequest
+    from runtime.choose import choose_session
+    from runtime.session import SessionOptions
+
+    window = _window(bundle, request)
+    choice = choose_session(
+        bundle, backend=request.backend, options=SessionOptions(threads=request.threads)
+    )
+    _say(choice.line())
+    with choice.session:
+        if request.sampling is Sampling.UNIFORM:
+            _run_whole(bundle, request, choice)
+            return
+        with StopRequest() as stop:
+            _run_windows(bundle, request, choice, window=window, stop=stop)
+
+
+def _window(bundle: Bundle, request: RunRequest) -> WindowSpec:
+    """Length and stride of the windows; warns when the model is not made for that length."""
+    from runtime.sampling import WindowSpec
+
+    trained_s = bundle.card.clip.clip_length_s
+    length_s = request.window_s or trained_s
+    if not trained_s * 0.5 <= length_s <= trained_s * 2:
+        _say(
+            f"warning: windows of {length_s:g} s are far from the {trained_s:g} s clips that"
+            f" {bundle.card.name} was trained on; expect worse results"
+        )
+    return WindowSpec(length_s, request.stride_s or length_s / 10)
+
+
+def _run_windows(
+    bundle: Bundle, request: RunRequest, choice: Choice, *, window: WindowSpec, stop: StopRequest
+) -> None:
+    from edge_cli.summary import RunSummary
+    from runtime.pipeline import classify_windows
+    from runtime.sources import open_source
+
+    with ExitStack() as stack:
+        source = stack.enter_context(open_source(request.source))
+        video = _video(request, source, stack)
+        output = _Output(_renderer(bundle, request, choice, source, window), request)
+        summary = RunSummary()
+        newest: Sequence[ScoredLabel] = ()
+
+        def on_frame(frame: Frame) -> None:
+            if stop.received:
+                raise _Stopped
+            if video is not None:
+                video.write(frame, newest)
+
+        predictions = classify_windows(
+            source,
+            choice.session,
+            bundle.card,
+            window=window,
+            top_k=request.top_k,
+            threshold=request.threshold,
+            on_frame=on_frame,
+        )
+        try:
+            for prediction in _until_stopped(predictions, request.max_windows, stop):
+                newest = prediction.top
+                summary.add(prediction)
+                output.write(prediction)
+        finally:
+            _say(summary.line(dropped=source.dropped if source.live else None))
+
+
+def _run_whole(bundle: Bundle, request: RunRequest, choice: Choice) -> None:
+    """The whole file as one clip; `--save` reads it once more, since its result comes last."""
+    from edge_cli.summary import RunSummary
+    from runtime.pipeline import classify_whole
+    from runtime.sources import open_source
+
+    summary = RunSummary()
+    prediction = classify_whole(
+        request.source,
+        choice.session,
+        bundle.card,
+        top_k=request.top_k,
+        threshold=request.threshold,
+    )
+    summary.add(prediction)
+    with ExitStack() as stack:
+        source = stack.enter_context(open_source(request.source))
+        _Output(_renderer(bundle, request, choice, source, None), request).write(prediction)
+        video = _video(request, source, stack)
+        if video is not None:
+            for frame in source:
+                video.write(frame, prediction.top)
+    _say(summary.line(dropped=None))
+
+
+class _Stopped(Exception):
+    """The user asked to stop, and the current frame is done with."""
+
+
+def _until_stopped(
+    predictions: Iterator[Prediction], limit: int | None, stop: StopRequest
+) -> Iterator[Prediction]:
+    """Predictions until the source, the limit or the user ends them."""
+    count = 0
+    try:
+        for prediction in predictions:
+            yield prediction
+            count += 1
+            if count == limit or stop.received:
+                return
+    except _Stopped:
+        return
+
+
+class _Output:
+    """Writes results to stdout, each at once."""
+
+    def __init__(self, renderer: Renderer, request: RunRequest) -> None:
+        self._renderer = renderer
+        self._changes = request.changes
+        self._last: str | None = None
+        self._any = False
+        self._write(renderer.opening())
+
+    def write(self, prediction: Prediction) -> None:
+        """Write a result, unless only changes are wanted and this is none."""
+        label = prediction.top[0].label if prediction.top else None
+        if self._changes and self._any and label == self._last:
+            return
+        self._any, self._last = True, label
+        self._write(self._renderer.window(prediction))
+
+    def _write(self, text: str) -> None:
+        if text:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+
+
+def _video(request: RunRequest, source: FrameSource, stack: ExitStack) -> AnnotatedVideo | None:
+    from runtime.annotate import AnnotatedVideo
+
+    if request.save is None:
+        return None
+    same = Path(request.source)
+    if request.save.exists() and same.exists() and request.save.samefile(same):
+        raise UsageError(
+            f"--save {request.save} would overwrite the video that is read.",
+            hint=f"--save {request.save.stem}-labelled{request.save.suffix}",
+        )
+    return stack.enter_context(AnnotatedVideo(request.save, source.fps or FALLBACK_FPS))
+
+
+def _renderer(
+    bundle: Bundle,
+    request: RunRequest,
+    choice: Choice,
+    source: FrameSource,
+    window: WindowSpec | None,
+) -> Renderer:
+    from edge_cli.render import FORMATS, RunHeader
+    from models.version import edgecls_version
+
+    card = bundle.card
+    facts = {
+        "edgecls": edgecls_version(),
+        "model": card.name,
+        "family": card.family,
+        "classes": card.classes,
+        "frames": card.clip.frames,
+        "backend": choice.session.backend,
+        "engine": choice.session.engine,
+        "precision": choice.precision,
+        "sampling": request.sampling.value,
+        "window_s": window and window.length_s,
+        "stride_s": window and window.stride_s,
+        "source": request.source,
+        "live": source.live,
+    }
+    make = FORMATS[request.fmt.value]
+    return make(RunHeader(facts=facts, labels=card.labels, top_k=request.top_k))
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()

@@ -1,0 +1,102 @@
+"""`edgecls verify`: prove a bundle on this device."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edge_cli.options import BundleArgument, ThreadsOption, open_bundle_argument
+from models.errors import ParityError
+
+if TYPE_CHECKING:
+    from models.bundle import Bundle
+    from runtime.verify import VerifyReport
+
+_ALL = "all"
+
+
+def verify(
+    bundle: BundleArgument = None,
+    backend: Annotated[
+        str, typer.Option(metavar="NAME", help="all (every engine that works here), or one.")
+    ] = _ALL,
+    threads: ThreadsOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The report as JSON.")] = False,
+) -> None:
+    """Prove on this device that a bundle is whole and computes right.
+
+    Needs no Paddle: the bundle carries clips and what Paddle made of them.
+    Exit code 7 when an engine computes something else, 8 when a file was altered.
+    """
+    from runtime.backends import BACKENDS, backend_named
+    from runtime.session import SessionOptions
+    from runtime.verify import verify_bundle
+
+    backends = BACKENDS if backend == _ALL else (backend_named(backend),)
+    opened = open_bundle_argument(bundle)
+    report = verify_bundle(opened, backends=backends, options=SessionOptions(threads=threads))
+    if as_json:
+        value = {
+            "path": str(opened.path),
+            "model": opened.card.name,
+            "passed": report.passed,
+            **asdict(report),
+        }
+        sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    else:
+        _show(opened, report)
+    if not report.passed:
+        failed = [one for one in report.comparisons if not one.passed]
+        raise ParityError(
+            f"{', '.join(one.backend for one in failed)}: the logits differ from the reference by"
+            f" up to {max(one.max_rel_diff for one in failed):.2g} of their range; allowed is"
+            f" {report.tolerance:g}.",
+            hint="Use another backend (--backend), or convert the model again.",
+        )
+
+
+def _show(bundle: Bundle, report: VerifyReport) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from edge_cli.words import size_in_words
+
+    files = Table.grid(padding=(0, 2))
+    for file in report.files:
+        size = size_in_words(file.size_bytes)
+        files.add_row(file.file, size, f"sha256 {file.sha256[:16]}…", "[green]intact[/]")
+    inside = {
+        "agrees": "[green]agrees with card.json[/]",
+        "absent": "[yellow]absent: not compared with card.json[/]",
+    }[report.metadata]
+    files.add_row("metadata", "", "inside the graph", inside)
+
+    engines = Table.grid(padding=(0, 2))
+    for one in report.comparisons:
+        engines.add_row(
+            one.engine,
+            f"max diff {one.max_abs_diff:.1e}",
+            f"{one.max_rel_diff:.1e} of range",
+            f"top-1 {one.top1_agreement:.0%}",
+            "[green]pass[/]" if one.passed else "[bold red]FAIL[/]",
+        )
+    console = Console(highlight=False)
+    console.print(
+        f"[bold]{escape(bundle.card.name)}[/]  {escape(str(bundle.path))}", soft_wrap=True
+    )
+    console.print(files)
+    console.print(engines)
+    for missed in report.not_run:
+        console.print(
+            f"{missed.backend}  [yellow]not run:[/] {escape(missed.reason)}", soft_wrap=True
+        )
+    clips = report.comparisons[0].clips
+    console.print(
+        f"{clips} stored clips, one at a time and as one batch; at most {report.tolerance:g} of"
+        " the range of the logits may differ."
+    )
