@@ -96,7 +96,7 @@ def _show(bundle: Bundle, plan: BenchPlan, results: list[BenchResult]) -> None:
     threads = next((one.figures.threads for one in results if one.figures), plan.threads)
     console = Console(highlight=False)
     console.print(
-        f"[bold]{escape(bundle.card.name)}[/]  {plan.precision}, batch {plan.batch}, {threads} threads,"
-        f" {plan.iterations} runs after {plan.warmup} that do not count"
+        f"[bold]{escape(bundle.card.name)}[/]  {plan.precision}, batch {plan.batch},"
+        f" {threads} threads, {plan.iterations} runs after {plan.warmup} that do not count"
     )
     console.print(table)

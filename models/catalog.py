@@ -25,12 +25,13 @@ SOURCES: dict[str, str] = {
     "paddlevideo": "PaddleVideo, docs/zh-CN/model_zoo/recognition/pp-tsm.md",
     "paddlex": "PaddleX, docs/module_usage/tutorials/video_modules/video_classification.en.md",
 }
-"""Documents, by the name that `Published.source` uses."""
+"""Documents, by the name that `Published.source` uses. PaddleX's own list of the addresses of its
+exported programs is paddlex/inference/utils/official_models.py."""
 
 _VIDEO = "https://videotag.bj.bcebos.com/PaddleVideo-release2.3/"
 _VIDEO_21 = "https://videotag.bj.bcebos.com/PaddleVideo-release2.1/PPTSM/"
 _PADDLEX = "https://paddle-model-ecology.bj.bcebos.com/paddlex/"
-_INFERENCE = f"{_PADDLEX}official_inference_model/paddle3.0rc0/"
+_INFERENCE = f"{_PADDLEX}official_inference_model/paddle3.0.0/"
 _PRETRAINED = f"{_PADDLEX}official_pretrained_model/"
 
 

@@ -99,10 +99,14 @@ def pull(entry: Published, folder: Path, *, lock_path: Path, progress: Progress)
             raise
         raise OutputError(f"{archive} cannot be written: {error.strerror or error}.") from error
     digest = sha256_of(archive)
+    if entry.kind == "inference" and not unpacked.exists():
+        try:
+            unpack(archive, unpacked)
+        except DownloadError:
+            archive.unlink()
+            raise
     if pinned is None:
         _write_pins(lock_path, {**pins, entry.url: digest})
-    if entry.kind == "inference" and not unpacked.exists():
-        unpack(archive, unpacked)
     return Pulled(
         path=archive if entry.kind == "pdparams" else unpacked,
         sha256=digest,
@@ -245,8 +249,8 @@ def unpack(archive: Path, target: Path) -> None:
             single.replace(target)
     except (tarfile.TarError, EOFError) as error:
         raise DownloadError(
-            f"{archive} is not a tar archive that can be used: {error}.",
-            hint=f"Remove it and pull again: rm {archive}",
+            f"{archive.name} is not a tar archive that can be used: {error}. Nothing was kept.",
+            hint="A proxy may have answered in place of the server; try again, or elsewhere.",
         ) from error
     except OSError as error:
         raise OutputError(f"{target} cannot be written: {error.strerror or error}.") from error
