@@ -8,10 +8,15 @@ from types import TracebackType
 
 from typing_extensions import Self
 
+from models.motion.demo import (
+    FRAME_HEIGHT,
+    FRAME_RATE,
+    FRAME_WIDTH,
+    demo_frames,
+    demo_schedule,
+)
 from runtime.records import Frame
 from runtime.sources.base import FrameSource, SourceKind
-
-_WIDTH, _HEIGHT = 320, 240
 
 
 class DemoSource:
@@ -19,13 +24,11 @@ class DemoSource:
 
     live = False
     dropped = 0
-    fps: float | None = 25.0
-    duration_s: float | None = None
-    description = f"demo (built in, {_WIDTH}x{_HEIGHT}, {fps:g} fps)"
+    fps: float | None = FRAME_RATE
+    description = f"demo (built in, {FRAME_WIDTH}x{FRAME_HEIGHT}, {FRAME_RATE:g} fps)"
 
     def __init__(self) -> None:
-        from models.motion.demo import demo_frames
-
+        self.duration_s: float | None = demo_schedule()[-1].end_s
         self._pictures = enumerate(demo_frames())
         self._closed = False
 

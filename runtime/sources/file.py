@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import logging
 import os
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -177,8 +178,12 @@ def open_file(uri: str) -> FrameSource:
 
 def _check_readable(path: Path) -> None:
     try:
-        if path.is_dir():
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
             raise SourceError(f"{path} is a folder, not a video file.", hint=_PLAYABLE)
+        if not stat.S_ISREG(mode):
+            # A pipe cannot be sought in, and opening one waits for its writer.
+            raise SourceError(f"{path} is a pipe or device, not a video file.", hint=_PLAYABLE)
         with path.open("rb") as stream:
             head = stream.read(_SNIFFED_BYTES)
     except FileNotFoundError as error:

@@ -18,7 +18,6 @@ from tests.video_files import write_numbered
 
 
 def _demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    pytest.importorskip("models.motion.demo")
     return "demo"
 
 

@@ -52,6 +52,10 @@ def test_best_first_threshold_and_top_k() -> None:
 def test_ties_go_to_the_smaller_class() -> None:
     logits = np.array([1.0, 2.0, 2.0, 2.0], dtype=np.float32)
     assert [s.label for s in top_labels(logits, LABELS, top_k=2, threshold=0.0)] == ["b", "c"]
+    many = [str(i) for i in range(400)]
+    logits = (np.arange(400) % 2).astype(np.float32)
+    top = top_labels(logits, many, top_k=400, threshold=0.0)
+    assert [s.label for s in top] == many[1::2] + many[0::2]
 
 
 def test_order_survives_probabilities_that_vanish() -> None:

@@ -218,6 +218,10 @@ def test_frame_interval_is_the_median_of_distinct_steps() -> None:
     for time_s in (0.0, 0.1, 0.1, 0.2, 5.0, 5.1):
         interval.push(time_s)
     assert interval.seconds == pytest.approx(0.1)
+    doubled = FrameInterval()
+    for time_s in (0.0, 0.0, 0.0, 0.1, 0.1, 0.1):
+        doubled.push(time_s)
+    assert doubled.seconds == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("value_s", [0.0, -1.0, math.nan, math.inf, 1e-4, 1e6])

@@ -104,6 +104,13 @@ def test_folder(tmp_path: Path) -> None:
         open_source(str(tmp_path))
 
 
+def test_pipe_and_device(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    for path in (str(tmp_path / "pipe.mp4"), "/dev/null"):
+        with pytest.raises(SourceError, match="is a pipe or device"):
+            open_source(path)
+
+
 def test_file_below_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x")
     with pytest.raises(SourceError, match="cannot be read"):

@@ -29,6 +29,7 @@ def repaired(container: list[float | None], fps: float | None = 25.0) -> list[fl
         ([0.0, 0.1, 0.11, 0.9], [0.0, 0.1, 0.11, 0.9]),
         # A container that starts late is kept too.
         ([3.0, 3.04], [3.0, 3.04]),
+        ([-1.0, 0.04, 0.08], [0.0, 0.04, 0.08]),
         # The same time twice.
         ([0.0, 0.04, 0.04, 0.12], [0.0, 0.04, 0.08, 0.12]),
         # Two files joined: the second half starts from zero again.
