@@ -1,0 +1,468 @@
+"""The real command line in a process of its own, on a real video and a tiny model."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from edge_cli.app import main
+from models.bundle import Bundle
+from models.card import CARD_NAME
+from runtime.backends import BACKENDS
+from tests.tiny_models import LABELS, tiny_network, write_tiny_bundle, write_tiny_onnx
+from tests.video_files import numbered_picture, write_video
+
+ROOT = Path(__file__).parents[2]
+FRAMES = 75
+pytestmark = pytest.mark.skipif(
+    not all(backend.probe().ok for backend in BACKENDS), reason="needs onnxruntime and openvino"
+)
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return write_tiny_bundle(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pictures = [numbered_picture(index % 32) for index in range(FRAMES)]
+    return write_video(tmp_path_factory.mktemp("video") / "numbers.mp4", pictures)
+
+
+@pytest.fixture
+def altered(bundle: Bundle, tmp_path: Path) -> Path:
+    """A copy to damage."""
+    return Path(shutil.copytree(bundle.path, tmp_path / "copy"))
+
+
+def environment(home: Path | None = None) -> dict[str, str]:
+    return {
+        **os.environ,
+        "COLUMNS": "80",
+        "PYTHONPATH": str(ROOT),
+        "NO_COLOR": "1",
+        **({"XDG_DATA_HOME": str(home), "XDG_CACHE_HOME": str(home)} if home else {}),
+    }
+
+
+def edgecls(*words: object, home: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "edge_cli", *map(str, words)],
+        capture_output=True,
+        text=True,
+        env=environment(home),
+        check=False,
+        timeout=60,
+    )
+
+
+def failing(*words: object, code: int, home: Path | None = None) -> list[str]:
+    """Lines on stderr of a command that must fail with that code and say nothing else."""
+    done = edgecls(*words, home=home)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr.splitlines()
+
+
+# -- run ---------------------------------------------------------------------------------------
+
+
+def test_text(bundle: Bundle, video: Path) -> None:
+    done = edgecls("run", bundle.path, "--source", video, "--window", 1, "--stride", 0.5)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert [line[:19] for line in lines] == [
+        f"{start:7.1f}-{start + 1:7.1f} s  " for start in (0, 0.5, 1, 1.5, 2)
+    ]
+    assert all(len(line) <= 80 for line in lines)
+    said = done.stderr.splitlines()
+    assert said[0].startswith("backend: ")
+    assert said[-1].startswith("summary: 5 windows in ")
+
+
+def test_jsonl_defaults(bundle: Bundle, video: Path) -> None:
+    done = edgecls("run", bundle.path, "-s", video, "--format", "jsonl", "--backend", "cpu")
+    assert done.returncode == 0, done.stderr
+    header, *windows = map(json.loads, done.stdout.splitlines())
+    assert header["type"] == "header"
+    assert (header["backend"], header["precision"]) == ("cpu", "fp32")
+    assert header["engine"].startswith("onnxruntime ")
+    assert (header["window_s"], header["stride_s"]) == (1.0, 0.1)
+    assert (header["classes"], header["sampling"], header["live"]) == (4, "sliding", False)
+    assert [window["index"] for window in windows] == list(range(len(windows)))
+    assert len(windows) == 21, "3 s of video, 1 s windows, 0.1 s apart"
+    for window in windows:
+        assert window["end_s"] - window["start_s"] == pytest.approx(1.0)
+        assert len(window["top"]) == 4
+        assert sum(one["probability"] for one in window["top"]) == pytest.approx(1, abs=1e-4)
+        assert {one["label"] for one in window["top"]} == set(LABELS)
+        assert window["frame_age_ms"] is None
+
+
+def test_both_engines_say_the_same(bundle: Bundle, video: Path) -> None:
+    outputs = []
+    for backend in ("cpu", "openvino"):
+        done = edgecls("run", bundle.path, "-s", video, "--format", "csv", "--backend", backend)
+        rows = list(csv.DictReader(done.stdout.splitlines()))
+        outputs.append([(row["start_s"], row["label_1"]) for row in rows])
+        assert all(float(row["probability_1"]) > 0.2 for row in rows)
+    assert outputs[0] == outputs[1]
+    assert len(outputs[0]) == 21
+
+
+def test_top_threshold_and_max_windows(bundle: Bundle, video: Path) -> None:
+    words = ("run", bundle.path, "-s", video, "--format", "jsonl", "--max-windows", 3)
+    done = edgecls(*words, "--top", 1)
+    windows = [json.loads(line) for line in done.stdout.splitlines()[1:]]
+    assert [len(window["top"]) for window in windows] == [1, 1, 1]
+    done = edgecls(*words, "--threshold", 0.5)
+    windows = [json.loads(line) for line in done.stdout.splitlines()[1:]]
+    assert all(one["probability"] >= 0.5 for window in windows for one in window["top"])
+
+
+def test_changes(bundle: Bundle, video: Path) -> None:
+    words = ("run", bundle.path, "-s", video, "--format", "jsonl", "--stride", 0.04)
+    every = [json.loads(line) for line in edgecls(*words).stdout.splitlines()[1:]]
+    done = edgecls(*words, "--changes")
+    changes = [json.loads(line) for line in done.stdout.splitlines()[1:]]
+    labels = [window["top"][0]["label"] for window in every]
+    first_of_each = [at for at, label in enumerate(labels) if at == 0 or labels[at - 1] != label]
+    assert 1 < len(first_of_each) < len(every), "the video must hold changes"
+    assert [window["index"] for window in changes] == first_of_each
+    assert f"summary: {len(every)} windows" in done.stderr
+
+
+def test_uniform_is_one_clip(bundle: Bundle, video: Path) -> None:
+    done = edgecls("run", bundle.path, "-s", video, "--sampling", "uniform", "--format", "jsonl")
+    header, window = map(json.loads, done.stdout.splitlines())
+    assert (header["window_s"], header["sampling"]) == (None, "uniform")
+    assert (window["start_s"], window["end_s"]) == (0.0, 3.0)
+
+
+@pytest.mark.parametrize("sampling", ["sliding", "uniform"])
+def test_save_is_playable(bundle: Bundle, video: Path, tmp_path: Path, sampling: str) -> None:
+    import cv2
+
+    target = tmp_path / "out.mp4"
+    done = edgecls("run", bundle.path, "-s", video, "--save", target, "--sampling", sampling)
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
+    capture = cv2.VideoCapture(str(target))
+    count = 0
+    while capture.read()[0]:
+        count += 1
+    capture.release()
+    assert count == FRAMES
+
+
+def test_window_far_from_training_is_warned_about(bundle: Bundle, video: Path) -> None:
+    words = ("run", bundle.path, "-s", video, "--max-windows", 1, "--window")
+    assert "warning: windows of 0.4 s" in edgecls(*words, 0.4).stderr
+    assert "warning: windows of 2.5 s" in edgecls(*words, 2.5).stderr
+    assert "warning" not in edgecls(*words, 2).stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_with_a_summary(
+    bundle: Bundle, video: Path, tmp_path: Path, number: int
+) -> None:
+    """The output pipe is not read after the first lines, so the run cannot end by itself."""
+    target = tmp_path / "out.mp4"
+    words = ["run", bundle.path, "-s", video, "--format", "jsonl", "--stride", 0.002]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edge_cli", *map(str, [*words, "--save", target])],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    killer = threading.Timer(30, process.kill)
+    killer.start()
+    assert process.stdout is not None
+    for _ in range(3):
+        assert process.stdout.readline().startswith("{")
+    process.send_signal(number)
+    out, err = process.communicate()
+    killer.cancel()
+    assert process.returncode == 0, err
+    assert "Traceback" not in err
+    assert err.splitlines()[-1].startswith("summary: ")
+    windows = int(err.split("summary: ")[1].split()[0])
+    assert 2 <= windows < 1000, "stopped long before the end"
+    assert all(json.loads(line)["type"] == "window" for line in out.splitlines())
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"], "kept, and whole"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX pipes")
+def test_closed_pipe_is_quiet(bundle: Bundle, video: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "edge_cli",
+        "run",
+        bundle.path,
+        "-s",
+        video,
+        "--stride",
+        "0.01",
+    ]
+    process = subprocess.Popen(
+        list(map(str, command)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    err = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(30) == 141
+    assert "rror" not in err
+
+
+# -- errors of run -----------------------------------------------------------------------------
+
+
+def test_no_source(bundle: Bundle) -> None:
+    said = failing("run", bundle.path, code=2)
+    assert said == [
+        "error: run needs a source to read.",
+        "hint: edgecls run --source demo   (or camera0, or the path of a video)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "about"),
+    [
+        (("--window", "0"), "--window"),
+        (("--window", "nan"), "--window"),
+        (("--stride", "-1"), "--stride"),
+        (("--stride", "inf"), "--stride"),
+        (("--threshold", "1.5"), "--threshold"),
+        (("--threshold", "nan"), "--threshold"),
+        (("--top", "0"), "--top"),
+        (("--max-windows", "0"), "--max-windows"),
+        (("--threads", "0"), "--threads"),
+        (("--format", "xml"), "--format"),
+        (("--sampling", "dense"), "--sampling"),
+        (("--backend", "tpu"), "'tpu'"),
+        (("--window", "1", "--sampling", "uniform"), "--window"),
+        (("--frobnicate",), "--frobnicate"),
+    ],
+    ids=" ".join,
+)
+def test_bad_option(
+    bundle: Bundle,
+    video: Path,
+    words: tuple[str, ...],
+    about: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """In this process: there are many of them, and they end before anything is opened."""
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as stopped:
+        main(["run", str(bundle.path), "-s", str(video), *words])
+    signal.signal(signal.SIGTERM, before)
+    assert stopped.value.code == 2
+    captured = capsys.readouterr()
+    assert about in captured.err
+    assert captured.out == ""
+
+
+def test_missing_file(bundle: Bundle, tmp_path: Path) -> None:
+    said = failing("run", bundle.path, "-s", tmp_path / "absent.mp4", code=4)
+    assert any(line.startswith("error: ") and "absent.mp4" in line for line in said)
+
+
+def test_text_file_as_video(bundle: Bundle, tmp_path: Path) -> None:
+    path = tmp_path / "notes.mp4"
+    path.write_text("not a video\n" * 50)
+    said = failing("run", bundle.path, "-s", path, code=4)
+    assert any("notes.mp4" in line for line in said)
+
+
+def test_video_in_place_of_the_bundle(video: Path) -> None:
+    said = failing("run", video, "-s", "demo", code=2)
+    assert said[1] == f"hint: For a video: edgecls run --source {video}"
+
+
+def test_unknown_backend_lists_the_known(bundle: Bundle, video: Path) -> None:
+    said = failing("run", bundle.path, "-s", video, "--backend", "tpu", code=2)
+    assert said == ["error: There is no backend 'tpu'.", "hint: Backends: auto, openvino, cpu."]
+
+
+def test_save_over_the_source(bundle: Bundle, video: Path) -> None:
+    before = video.read_bytes()
+    said = failing("run", bundle.path, "-s", video, "--save", video, code=2)
+    assert "overwrite" in said[-2]
+    assert video.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["file/out.mp4", "absent/out.mp4", "out.xyz"])
+def test_save_that_cannot_be_written(
+    bundle: Bundle, video: Path, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    failing("run", bundle.path, "-s", video, "--save", tmp_path / name, code=10)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_no_bundle(tmp_path: Path) -> None:
+    said = failing("run", tmp_path, "-s", "demo", code=8)
+    assert "no card.json in it" in said[0]
+
+
+# -- damaged bundles ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", [("run", "-s", "demo"), ("verify",), ("bench",)])
+def test_changed_byte_in_the_graph(altered: Path, command: tuple[str, ...]) -> None:
+    path = altered / "model.onnx"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    said = failing(command[0], altered, *command[1:], code=8)
+    assert "was changed" in said[0]
+
+
+@pytest.mark.parametrize("command", [("run", "-s", "demo"), ("verify",), ("bench",), ("inspect",)])
+def test_card_from_the_future(altered: Path, command: tuple[str, ...]) -> None:
+    path = altered / CARD_NAME
+    path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 99'))
+    said = failing(command[0], altered, *command[1:], code=8)
+    assert "schema version 99" in said[0]
+    assert said[1] == "hint: pip install --upgrade edgecls"
+
+
+# -- inspect, verify, bench --------------------------------------------------------------------
+
+
+def test_inspect(bundle: Bundle) -> None:
+    done = edgecls("inspect", bundle.path)
+    assert done.returncode == 0, done.stderr
+    assert all(len(line) <= 80 for line in done.stdout.splitlines())
+    for expected in ("tiny", "4: still, pan left", "OpenCV bilinear", "certificate", "numpy"):
+        assert expected in done.stdout
+
+
+def test_inspect_json(bundle: Bundle) -> None:
+    value = json.loads(edgecls("inspect", bundle.path, "--json").stdout)
+    assert value["card"] == bundle.card.model_dump(mode="json")
+
+
+def test_verify(bundle: Bundle) -> None:
+    done = edgecls("verify", bundle.path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("intact") == 2
+    assert done.stdout.count("pass") == len(BACKENDS)
+    assert "agrees with card.json" in done.stdout
+
+
+def test_verify_json_of_one_backend(bundle: Bundle) -> None:
+    report = json.loads(edgecls("verify", bundle.path, "--backend", "cpu", "--json").stdout)
+    assert report["passed"] is True
+    assert [one["backend"] for one in report["comparisons"]] == ["cpu"]
+    assert report["comparisons"][0]["max_rel_diff"] < report["tolerance"] == 1e-3
+
+
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_verify_finds_other_weights(bundle: Bundle, altered: Path, words: tuple[str, ...]) -> None:
+    from models.card import BundleFile
+
+    path = altered / "model.onnx"
+    write_tiny_onnx(path, tiny_network(seed=9), clip=bundle.card.clip)
+    card = json.loads((altered / CARD_NAME).read_text())
+    card["variants"][0].update(BundleFile.of(path).model_dump())
+    (altered / CARD_NAME).write_text(json.dumps(card))
+    done = edgecls("verify", altered, *words)
+    assert done.returncode == 7
+    assert "error: openvino, cpu: the logits differ" in done.stderr
+    if words:
+        assert json.loads(done.stdout)["passed"] is False
+    else:
+        assert done.stdout.count("FAIL") == 2
+
+
+def test_bench_table(bundle: Bundle) -> None:
+    done = edgecls("bench", bundle.path, "--iterations", 3, "--warmup", 1, "--threads", 1)
+    assert done.returncode == 0, done.stderr
+    assert all(len(line) <= 80 for line in done.stdout.splitlines())
+    assert "onnxruntime" in done.stdout
+    assert "openvino" in done.stdout
+
+
+def test_bench_json(bundle: Bundle) -> None:
+    words = ("--backend", "cpu", "--iterations", 4, "--batch", 2, "--format", "json")
+    value = json.loads(edgecls("bench", bundle.path, *words).stdout)
+    assert (value["plan"]["batch"], value["plan"]["iterations"]) == (2, 4)
+    (result,) = value["results"]
+    assert result["reason"] == ""
+    assert result["figures"]["peak_memory_mib"] > 20
+
+
+# -- models, and the application itself --------------------------------------------------------
+
+
+def test_models_list() -> None:
+    done = edgecls("models", "list")
+    assert done.returncode == 0
+    assert all(len(line) <= 80 for line in done.stdout.splitlines())
+    assert "pptsmv2-16f-dml" in done.stdout
+    entries = json.loads(edgecls("models", "list", "--json").stdout)["models"]
+    assert {entry["family"] for entry in entries} == {"pp-tsmv2", "pp-tsm"}
+
+
+def test_models_pull_unknown_name(tmp_path: Path) -> None:
+    said = failing("models", "pull", "pptsm-r50", code=2, home=tmp_path)
+    assert "pptsm-r50-8f" in said[1]
+
+
+def test_debug_anywhere_shows_the_traceback(bundle: Bundle, tmp_path: Path) -> None:
+    done = edgecls("run", bundle.path, "-s", tmp_path / "absent.mp4", "--debug")
+    assert done.returncode == 4
+    assert "Traceback" in done.stderr
+    assert "error: " in done.stderr
+
+
+def test_bug_is_one_line(bundle: Bundle) -> None:
+    code = (
+        "import models.bundle, edge_cli.app\n"
+        "def broken(path): raise ZeroDivisionError('division by zero')\n"
+        "models.bundle.open_bundle = broken\n"
+        "edge_cli.app.main(['inspect', 'x'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment(), check=False
+    )
+    assert done.returncode == 70
+    assert done.stderr.splitlines() == [
+        "error: this is a bug in edgecls: ZeroDivisionError: division by zero",
+        "hint: run the same command with --debug and report the traceback",
+    ]
+
+
+def test_version() -> None:
+    done = edgecls("--version")
+    assert done.returncode == 0
+    assert done.stdout.startswith("edgecls ")
+
+
+def test_verbose_logs_to_stderr(bundle: Bundle, video: Path) -> None:
+    words = ("run", bundle.path, "-s", video, "--max-windows", 1)
+    quiet, verbose = edgecls(*words), edgecls("-vv", *words)
+    assert len(verbose.stderr.splitlines()) > len(quiet.stderr.splitlines())
+    assert verbose.stdout.count("\n") == quiet.stdout.count("\n") == 1

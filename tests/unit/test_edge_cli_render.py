@@ -1,0 +1,126 @@
+"""Text, JSON lines and CSV of a window; the summary; words for sizes and preprocessing."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_cli.render import FORMATS, RunHeader
+from edge_cli.summary import RunSummary
+from edge_cli.words import preprocessing_in_words, size_in_words
+from models.spec import ClipSpec, Resize
+from runtime.records import Latency, Prediction, ScoredLabel
+
+LABELS = ("still", "pan left", "zoom in")
+
+
+def header(labels: tuple[str, ...] = LABELS, top_k: int = 2) -> RunHeader:
+    return RunHeader(facts={"model": "tiny"}, labels=labels, top_k=top_k)
+
+
+def window(
+    *top: tuple[str, float], start_s: float = 1.2, live: bool = False, infer_ms: float = 11.5
+) -> Prediction:
+    return Prediction(
+        index=3,
+        start_s=start_s,
+        end_s=start_s + 1,
+        top=tuple(ScoredLabel(label=label, probability=p) for label, p in top),
+        latency=Latency(decode_ms=2.0, preprocess_ms=0.5, infer_ms=infer_ms),
+        frame_age_ms=14.25 if live else None,
+        dropped=7 if live else None,
+    )
+
+
+def test_text_line() -> None:
+    line = FORMATS["text"](header()).window(window(("pan left", 0.971), ("zoom in", 0.014)))
+    assert line == "    1.2-    2.2 s  pan left   97.1 %    12.0 ms  (zoom in 1.4 %)\n"
+
+
+def test_text_without_second_or_any_class() -> None:
+    text = FORMATS["text"](header())
+    assert (
+        text.window(window(("still", 1.0))) == "    1.2-    2.2 s  still     100.0 %    12.0 ms\n"
+    )
+    assert text.window(window()) == "    1.2-    2.2 s  -                    12.0 ms\n"
+
+
+@given(
+    labels=st.lists(st.text("abc ", min_size=1, max_size=60), min_size=2, max_size=5),
+    start_s=st.floats(0, 80_000),
+)
+def test_text_columns_never_move(labels: list[str], start_s: float) -> None:
+    text = FORMATS["text"](header(tuple(labels)))
+    lines = [text.window(window((label, 0.5), start_s=start_s)) for label in labels]
+    assert len({line.index(" ms") for line in lines}) == 1
+    assert len({line.index(" %") for line in lines}) == 1
+    assert all(len(line) <= 80 for line in lines)
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_json_line(live: bool) -> None:
+    renderer = FORMATS["jsonl"](header())
+    assert json.loads(renderer.opening()) == {"type": "header", "model": "tiny"}
+    line = renderer.window(window(("pan left", 0.971), live=live))
+    assert line.count("\n") == 1
+    assert json.loads(line) == {
+        "type": "window",
+        "index": 3,
+        "start_s": 1.2,
+        "end_s": 2.2,
+        "top": [{"label": "pan left", "probability": 0.971}],
+        "latency_ms": {"decode": 2.0, "preprocess": 0.5, "infer": 11.5},
+        "frame_age_ms": 14.25 if live else None,
+        "dropped": 7 if live else None,
+    }
+
+
+def test_csv_rows_are_rectangular_and_quoted() -> None:
+    renderer = FORMATS["csv"](header(('a "b", c', "d"), top_k=5))
+    text = (
+        renderer.opening() + renderer.window(window(('a "b", c', 0.9))) + renderer.window(window())
+    )
+    rows = list(csv.DictReader(text.splitlines()))
+    assert rows[0]["label_1"] == 'a "b", c'
+    assert float(rows[0]["probability_1"]) == 0.9
+    assert rows[0]["label_2"] == rows[1]["label_1"] == rows[0]["dropped"] == ""
+    assert "label_3" not in rows[0], "no more columns than classes"
+    assert None not in rows[0]
+
+
+def test_summary() -> None:
+    summary = RunSummary()
+    assert summary.line(dropped=None) == "summary: 0 windows in 0.0 s"
+    for infer_ms in (10.0, 20.0, 30.0):
+        summary.add(window(infer_ms=infer_ms))
+    line = summary.line(dropped=1)
+    assert line.startswith("summary: 3 windows in ")
+    assert "latency median 20.5 ms, p95 29.5 ms; 1 frame dropped" in line
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "words"),
+    [
+        (0, "0 bytes"),
+        (999, "999 bytes"),
+        (1000, "1.0 kB"),
+        (999_949, "999.9 kB"),
+        (999_960, "1.0 MB"),
+        (24_100_000, "24.1 MB"),
+        (3_200_000_000, "3.2 GB"),
+    ],
+)
+def test_sizes(size_bytes: int, words: str) -> None:
+    assert size_in_words(size_bytes) == words
+
+
+def test_preprocessing_names_the_traps() -> None:
+    words = " ".join(preprocessing_in_words(ClipSpec(frames=8)))
+    assert "341x256, whatever the shape" in words
+    assert "Pillow" in words
+    kept = ClipSpec(frames=8, resize=Resize(policy="keep_aspect", library="opencv"))
+    assert "short side 256, shape kept (OpenCV" in " ".join(preprocessing_in_words(kept))
