@@ -22,6 +22,7 @@ from runtime.timestamps import TimestampRepair, plausible_fps
 
 logger = logging.getLogger(__name__)
 
+_SILENT = 0
 _SNIFFED_BYTES = 4096
 _TEXT_CONTROLS = frozenset(b"\t\n\r\f\x1b")
 _PLAYABLE = "Give a video file that a player can open, such as MP4, AVI, MKV or WebM."
@@ -36,7 +37,9 @@ def quiet_opencv() -> None:
     import cv2
 
     if "OPENCV_LOG_LEVEL" not in os.environ:
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        # OpenCV 4.8 has only the first, 5.0 only the second.
+        set_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel
+        set_level(_SILENT)
 
 
 def rgb_from_bgr(picture: Picture) -> Picture:

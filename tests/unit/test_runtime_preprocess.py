@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import platform
 from typing import Any, Literal
 
 import cv2
@@ -40,11 +41,13 @@ def naive(prepared: list[Picture]) -> np.ndarray:
 def test_archery_as_paddlevideo_prepares_it(frames: int) -> None:
     """Values of the reference (decord, Pillow) against ours (OpenCV's FFmpeg, Pillow).
 
-    Measured with OpenCV 5.0: mean absolute difference of the sampled values 1.1e-7, largest
-    3.6e-7, which is the float32 rounding of the multiply-add: both decoders give the same
-    pixels. The bounds leave room for builds whose swscale converts YUV to RGB with another
-    rounding (one level of 255 is 0.017). Taking the neighbouring frames gives 0.05 or more.
+    Measured on x86-64 with OpenCV 4.8.0 and 5.0.0, Pillow 9.1 and 13.0: mean absolute
+    difference of the sampled values 1.1e-7, largest 3.6e-7, which is the float32 rounding of the
+    multiply-add; both decoders give the same pixels. For contrast: OpenCV's resize gives
+    0.0016, the neighbouring frames 0.05. Elsewhere swscale may convert YUV to RGB with another
+    rounding (one level of 255 is 0.017), so the bound is wider there.
     """
+    bound = 5e-4 if platform.machine() == "x86_64" else 0.02
     golden: dict[str, Any] = json.loads(GOLDEN.read_text())[str(frames)]
     with open_source(str(ARCHERY)) as source:
         pictures = [frame.picture for frame in source]
@@ -53,13 +56,13 @@ def test_archery_as_paddlevideo_prepares_it(frames: int) -> None:
     chosen = segment_centres(len(pictures), frames)
     tensor = clip_tensor([prepare(pictures[i], spec) for i in chosen], spec)[0]
     assert list(tensor.shape) == golden["shape"]
-    assert tensor.mean() == pytest.approx(golden["mean"], abs=0.01)
-    assert tensor.std() == pytest.approx(golden["std"], abs=0.01)
-    np.testing.assert_allclose(tensor.mean((1, 2, 3)), golden["per_frame_mean"], atol=0.01)
-    np.testing.assert_allclose(tensor.std((1, 2, 3)), golden["per_frame_std"], atol=0.01)
+    assert tensor.mean() == pytest.approx(golden["mean"], abs=bound)
+    assert tensor.std() == pytest.approx(golden["std"], abs=bound)
+    np.testing.assert_allclose(tensor.mean((1, 2, 3)), golden["per_frame_mean"], atol=bound)
+    np.testing.assert_allclose(tensor.std((1, 2, 3)), golden["per_frame_std"], atol=bound)
     differences = [abs(tensor[t, c, y, x] - value) for t, c, y, x, value in golden["samples"]]
     assert len(differences) == 12 * frames
-    assert np.mean(differences) <= 0.02
+    assert np.mean(differences) <= bound
 
 
 # --- geometry -------------------------------------------------------------------------------
