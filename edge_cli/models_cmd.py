@@ -62,11 +62,8 @@ def list_models(
     console = Console(highlight=False)
     console.print(table)
     console.print(
-        f"\nTop-1 on {DATASET}, as published in:"
-        f"\n  names with 'paddlex': {SOURCES['paddlex']}"
-        f"\n  the others:           {SOURCES['paddlevideo']}"
-        f"\n{LICENCE}.",
-        soft_wrap=False,
+        f"\nTop-1 on {DATASET} as published, names with 'paddlex' in\n  {SOURCES['paddlex']}"
+        f"\nand the others in\n  {SOURCES['paddlevideo']}\n{LICENCE}."
     )
 
 
