@@ -95,7 +95,7 @@ def run(
         str,
         typer.Option(
             metavar="NAME",
-            help="Engine: auto, openvino or cpu. A named one is used or the command fails.",
+            help="auto, or an engine of edgecls bench; a named one runs or the command fails.",
         ),
     ] = AUTO,
     window: Annotated[

@@ -232,6 +232,25 @@ def test_folder_that_cannot_be_made(server: Server, tmp_path: Path) -> None:
         place.pull(weights(server))
 
 
+def test_lock_that_cannot_be_written(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    place = Place(folder=tmp_path / "out", lock=tmp_path / "file" / "lock.json")
+    with pytest.raises(DownloadError, match="cannot be read"):
+        place.pull(weights(server))
+    place.lock = tmp_path / "folder" / "lock.json"
+    place.lock.parent.mkdir()
+    place.lock.with_name(".lock.json.part").mkdir()
+    with pytest.raises(OutputError, match="cannot be written"):
+        place.pull(weights(server))
+
+
+def test_program_folder_of_unknown_origin(server: Server, place: Place) -> None:
+    (place.folder / "tiny").mkdir(parents=True)
+    with pytest.raises(OutputError, match="tiny exists already"):
+        place.pull(program(server))
+    assert server.ranges == []
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"url": 3}'])
 def test_damaged_lock_file_is_an_error(server: Server, place: Place, text: str) -> None:
     place.lock.parent.mkdir()

@@ -1,0 +1,49 @@
+"""OpenVINO is told to keep float32, and keeps few compiled graphs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from runtime.backends.openvino import BACKEND
+from runtime.session import SessionOptions
+from tests.tiny_models import write_tiny_bundle
+
+openvino = pytest.importorskip("openvino")
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Every compiled model, in order."""
+    seen: list[Any] = []
+    real = openvino.Core.compile_model
+
+    def spy(core: Any, *arguments: Any) -> Any:
+        seen.append(real(core, *arguments))
+        return seen[-1]
+
+    monkeypatch.setattr(openvino.Core, "compile_model", spy)
+    return seen
+
+
+def test_float32_whatever_the_processor_can(tmp_path: Path, compiled: list[Any]) -> None:
+    """The default is bfloat16 where the CPU has it, which breaks the certificate."""
+    bundle = write_tiny_bundle(tmp_path)
+    BACKEND.open(bundle.model_path(), bundle.card, SessionOptions(threads=2)).close()
+    (model,) = compiled
+    assert model.get_property("INFERENCE_PRECISION_HINT") == openvino.Type.f32
+    assert model.get_property("INFERENCE_NUM_THREADS") == 2
+    assert model.get_property("ENABLE_CPU_PINNING") is False
+    assert model.input(0).partial_shape.is_static
+
+
+def test_batch_one_is_compiled_once(tmp_path: Path, compiled: list[Any]) -> None:
+    bundle = write_tiny_bundle(tmp_path)
+    clips = np.zeros(bundle.card.clip.input_shape(3), np.float32)
+    with BACKEND.open(bundle.model_path(), bundle.card, SessionOptions(threads=1)) as session:
+        for batch in (1, 2, 1, 2, 3, 1, 3):
+            assert session.run(clips[:batch]).shape == (batch, bundle.card.classes)
+    assert [model.input(0).shape[0] for model in compiled] == [1, 2, 3]

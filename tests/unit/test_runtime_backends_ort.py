@@ -1,0 +1,77 @@
+"""ONNX Runtime may offer one provider and run another; that must never pass unnoticed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from models.bundle import Bundle
+from models.errors import BackendError, MissingExtra
+from runtime.backends._ort import OrtSession, open_ort, probe_ort
+from runtime.session import SessionOptions
+from tests.tiny_models import write_tiny_bundle
+
+onnxruntime = pytest.importorskip("onnxruntime")
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    return write_tiny_bundle(tmp_path)
+
+
+def opened(bundle: Bundle, provider: str, threads: int | None = 1) -> OrtSession:
+    return open_ort(
+        bundle.model_path(),
+        bundle.card,
+        SessionOptions(threads=threads),
+        backend="cuda",
+        extra_name="gpu",
+        provider=provider,
+    )
+
+
+def test_silent_fallback_is_an_error(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a CUDA wheel without its libraries does: no error, and the CPU runs the model."""
+    real: Callable[..., object] = onnxruntime.InferenceSession
+
+    def falls_back(path: str, settings: object, providers: list[str]) -> object:
+        assert providers == ["CUDAExecutionProvider"], "exactly one is asked for"
+        return real(path, settings, providers=["CPUExecutionProvider"])
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", falls_back)
+    with pytest.raises(BackendError, match="CUDAExecutionProvider, but CPUExecutionProvider"):
+        opened(bundle, "CUDAExecutionProvider")
+
+
+def test_provider_that_is_not_built_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    probe = probe_ort("CUDAExecutionProvider", extra_name="gpu")
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this onnxruntime has CUDA")
+    assert not probe.ok
+    assert probe.reason.endswith("has no CUDAExecutionProvider")
+
+
+def test_settings_of_the_session(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, str]] = []
+    real: Callable[..., object] = onnxruntime.InferenceSession
+
+    def spy(path: str, settings: object, providers: list[str]) -> object:
+        spinning = settings.get_session_config_entry("session.intra_op.allow_spinning")  # type: ignore[attr-defined]
+        seen.append((settings.intra_op_num_threads, spinning))  # type: ignore[attr-defined]
+        return real(path, settings, providers=providers)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", spy)
+    monkeypatch.setattr("runtime.backends._ort.usable_cpus", lambda: 5)
+    opened(bundle, "CPUExecutionProvider", threads=3).close()
+    opened(bundle, "CPUExecutionProvider", threads=None).close()
+    assert seen == [(3, "0"), (5, "0")]
+
+
+def test_absent_module_names_the_extra(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(MissingExtra) as caught:
+        opened(bundle, "CUDAExecutionProvider")
+    assert caught.value.hint == "pip install 'edgecls[gpu]'"
