@@ -106,7 +106,7 @@ class AnnotatedVideo:
             self._writer.release()
             self._writer = None
         try:
-            if kind is None or issubclass(kind, KeyboardInterrupt):
+            if kind is None or (issubclass(kind, KeyboardInterrupt) and self._written):
                 self._publish()
         finally:
             self._partial.unlink(missing_ok=True)

@@ -182,6 +182,12 @@ def test_ctrl_c_keeps_what_was_recorded(tmp_path: Path) -> None:
         assert sum(1 for _ in source) == 10
 
 
+def test_ctrl_c_before_the_first_frame_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), AnnotatedVideo(tmp_path / "live.mp4", 25.0):
+        raise KeyboardInterrupt
+    assert left_behind(tmp_path) == []
+
+
 # --- what cannot be written -----------------------------------------------------------------
 
 

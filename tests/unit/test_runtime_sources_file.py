@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from models.errors import SourceError, SourceNotFound
+from runtime.records import Picture
 from runtime.sources import file, open_source
 from tests.video_files import (
     ARCHERY,
@@ -150,6 +151,7 @@ def test_permission_denied_for_real(tmp_path: Path) -> None:
         ("notes.txt", "Übung macht den Meister\n".encode() * 300, "is a text file"),
         ("list.m3u8", b"#EXTM3U\nhttp://127.0.0.1/a.ts\n", "is a text file"),
         ("noise.mp4", bytes(range(256)) * 64, "is not a video that OpenCV can read"),
+        ("latin1.mp4", b"\xe9t\xe9 " * 900, "is not a video that OpenCV can read"),
         ("model.onnx", b"\x08\x07\x12\x00" * 500, "is not a video that OpenCV can read"),
     ],
 )
@@ -158,6 +160,45 @@ def test_no_video(tmp_path: Path, name: str, content: bytes, words: str) -> None
     path.write_bytes(content)
     with pytest.raises(SourceError, match=words):
         open_source(str(path))
+
+
+def test_raw_video_may_look_like_text(tmp_path: Path) -> None:
+    path = tmp_path / "flat.y4m"
+    header = b"YUV4MPEG2 W16 H16 F25:1 Ip A1:1 C420jpeg\n"
+    path.write_bytes(header + (b"FRAME\n" + b"A" * 384) * 3)
+    with open_source(str(path)) as source:
+        assert [frame.picture.shape for frame in source] == [(16, 16, 3)] * 3
+
+
+class OddCapture:
+    """A container that states no rate and no length, and a decoder that gives up."""
+
+    def __init__(self, good: int) -> None:
+        self._good = good
+
+    def get(self, key: int) -> float:
+        return {3: 64.0, 4: 48.0, 5: 90000.0, 7: -9.2e18}.get(key, 0.0)
+
+    def grab(self) -> bool:
+        return True
+
+    def retrieve(self) -> tuple[bool, Picture | None]:
+        self._good -= 1
+        return (True, numbered_picture(1)) if self._good >= 0 else (False, None)
+
+    def release(self) -> None:
+        self._good = -1
+
+
+def test_container_that_states_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    with file.FileSource(OddCapture(good=4), Path("odd.ts")) as source:
+        assert source.fps is None
+        assert source.duration_s is None
+        assert source.description == "odd.ts (64x48)"
+        with caplog.at_level(logging.WARNING):
+            frames = list(source)
+    assert [frame.time_s for frame in frames] == pytest.approx([0.0, 0.04, 0.08, 0.12])
+    assert [record.name for record in caplog.records] == ["runtime.timestamps"]
 
 
 def test_text_cut_inside_a_character_is_still_text(tmp_path: Path) -> None:
