@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,6 +82,37 @@ def fold_constants(graph: ModelProto, folder: Path) -> ModelProto:
     del folded.opset_import[:]
     folded.opset_import.extend(kept)
     return folded
+
+
+def name_by_position(graph: ModelProto) -> None:
+    """Rename everything inside the graph by what it is and where it stands, in place.
+
+    The exporter numbers its names per process, so that they differ from run to run. Afterwards
+    the third Conv is `Conv_2`, its weight `Conv_2.1` (second input) and its result `Conv_2.out`.
+    """
+    body = graph.graph
+    seen: Counter[str] = Counter()
+    renamed = {value.name: value.name for value in (*body.input, *body.output)}
+    for node in body.node:
+        node.name = f"{node.op_type}_{seen[node.op_type]}"
+        seen[node.op_type] += 1
+        for index, name in enumerate(node.input):
+            if name:
+                node.input[index] = renamed.setdefault(name, f"{node.name}.{index}")
+        for index, name in enumerate(node.output):
+            if name:
+                suffix = "out" if index == 0 else f"out{index}"
+                node.output[index] = renamed.setdefault(name, f"{node.name}.{suffix}")
+    weights = sorted(body.initializer, key=lambda tensor: renamed.get(tensor.name, ""))
+    kept = [tensor for tensor in weights if tensor.name in renamed]
+    for tensor in kept:
+        tensor.name = renamed[tensor.name]
+    weights_by_name = [tensor.SerializeToString() for tensor in kept]
+    del body.initializer[:]
+    for data in weights_by_name:
+        body.initializer.add().ParseFromString(data)
+    del body.value_info[:]
+    body.name = "clip_classifier"
 
 
 def embed(graph: ModelProto, entries: dict[str, object]) -> None:

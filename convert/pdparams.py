@@ -85,6 +85,19 @@ def _latin1(text: object, encoding: object) -> bytes:
     return text.encode("latin1")
 
 
+def _no_bytes(*content: object) -> bytes:
+    """Protocol 2 writes empty bytes as a call without arguments; `bytes(10**12)` is an attack."""
+    if content:
+        raise UnsafePickle("bytes are built in an unexpected way")
+    return b""
+
+
+def _bytearray(content: object = b"") -> bytearray:
+    if not isinstance(content, bytes):
+        raise UnsafePickle("bytes are built in an unexpected way")
+    return bytearray(content)
+
+
 def _array(data: object, dtype: object, shape: object, order: str) -> NDArray[Any]:
     if isinstance(data, str):
         data = data.encode("latin1")
@@ -103,7 +116,8 @@ _ALLOWED: dict[tuple[str, str], Any] = {
     ("numpy", "ndarray"): _ArrayClass(),
     ("_codecs", "encode"): _latin1,
     ("builtins", "tuple"): tuple,
-    ("builtins", "bytearray"): bytearray,
+    ("builtins", "bytearray"): _bytearray,
+    ("__builtin__", "bytes"): _no_bytes,
     ("collections", "OrderedDict"): OrderedDict,
 }
 for _core in ("numpy.core", "numpy._core"):

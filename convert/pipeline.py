@@ -10,7 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from convert.bundle_writer import output_error, staged_bundle
-from convert.graph import embed, fold_constants, name_ends, parameter_count, save
+from convert.graph import (
+    embed,
+    fold_constants,
+    name_by_position,
+    name_ends,
+    parameter_count,
+    save,
+)
 from convert.labels import checked_labels, default_labels, read_labels
 from convert.loaded import LoadedModel, load
 from convert.locate import Located, locate
@@ -108,6 +115,7 @@ def _fill(
     on_step(STEPS[2], 0, 1)
     name_ends(graph, model.clip, model.classes)
     graph = fold_constants(graph, scratch)
+    name_by_position(graph)
     embed(graph, {"clip": model.clip.model_dump(mode="json"), "labels": list(labels)})
     save(graph, staging / MODEL_NAME)
 
