@@ -1,0 +1,103 @@
+"""The built-in demonstration video: every camera motion in turn over unseen textures.
+
+Deterministic and cheap: one affine warp per frame.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.motion.camera import STEP_AXES, FloatArray, view_matrices
+from models.motion.clips import seed_generator
+from models.motion.labels import MOTION_LABELS, STILL
+from models.motion.textures import HELD_OUT_KINDS, TRAINING_KINDS, paint_texture
+
+FRAME_WIDTH: Final = 320
+FRAME_HEIGHT: Final = 240
+FRAME_RATE: Final = 25.0
+SEGMENT_SECONDS: Final = 2.0
+DEMO_SEED: Final = 20
+SPEEDS: Final = np.array([0.44, 0.44, 0.42, 0.75])
+"""Per second: pan and tilt in picture heights, zoom as a logarithm, turn in radians."""
+_TEXTURE_SIDE: Final = 768
+_PAINTERS: Final = (
+    {"marble": HELD_OUT_KINDS["marble"]},
+    {"scene": TRAINING_KINDS["scene"]},
+    {"bricks": HELD_OUT_KINDS["bricks"]},
+    {"leaves": TRAINING_KINDS["leaves"]},
+)
+_ORDER: Final = (
+    STILL,
+    "pan left",
+    "zoom in",
+    "tilt up",
+    "rotate clockwise",
+    "pan right",
+    "zoom out",
+    "tilt down",
+    "rotate counter-clockwise",
+)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of the video with one motion, ``start_s <= time < end_s``."""
+
+    start_s: float
+    end_s: float
+    label: str
+
+
+def demo_schedule(rounds: int = 1) -> list[Segment]:
+    """The segments of the video in order; ``rounds`` times through all the classes."""
+    return [
+        Segment(index * SEGMENT_SECONDS, (index + 1) * SEGMENT_SECONDS, label)
+        for index, label in enumerate(_ORDER * rounds)
+    ]
+
+
+@lru_cache(maxsize=32)
+def _load_texture(index: int) -> NDArray[np.uint8]:
+    rng = seed_generator(DEMO_SEED, index)
+    return paint_texture(rng, _TEXTURE_SIDE, _PAINTERS[index % len(_PAINTERS)])
+
+
+def _plan_segment(label: str, count: int) -> FloatArray:
+    """Matrices ``[count, 2, 3]`` of a segment, centred on the texture in mid-segment."""
+    step = np.zeros(4)
+    if label != STILL:
+        axis, sign = STEP_AXES[label]
+        step[axis] = sign * SPEEDS[axis] / FRAME_RATE
+    steps = np.repeat(step[None], count - 1, axis=0)
+    middle = _TEXTURE_SIDE / 2
+    base = np.array([[1.0, 0.0, middle], [0.0, 1.0, middle], [0.0, 0.0, 1.0]])
+    return view_matrices(steps, base, count // 2, (FRAME_HEIGHT, FRAME_WIDTH))
+
+
+def demo_frames(rounds: int = 1) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+    """Yields the frames of the video.
+
+    Args:
+        rounds: how many times to go through all the classes, each time on other textures.
+
+    Yields:
+        Time in seconds and the RGB frame, uint8 ``[240, 320, 3]``, at 25 frames per second.
+    """
+    import cv2
+
+    count = round(SEGMENT_SECONDS * FRAME_RATE)
+    for position, segment in enumerate(demo_schedule(rounds)):
+        texture = _load_texture(position % len(MOTION_LABELS) + position // len(MOTION_LABELS))
+        for index, matrix in enumerate(_plan_segment(segment.label, count)):
+            frame = cv2.warpAffine(
+                texture,
+                matrix,
+                (FRAME_WIDTH, FRAME_HEIGHT),
+                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                borderMode=cv2.BORDER_REFLECT,
+            )
+            yield segment.start_s + index / FRAME_RATE, np.asarray(frame, np.uint8)
