@@ -70,7 +70,7 @@ def _check_device(number: int) -> None:
         found = ", ".join(present) if present else "no /dev/video* at all"
         raise SourceNotFound(
             f"There is no camera {number} ({device}); this machine has {found}.",
-            hint="Plug a camera in, or give a video file, or try: edgecls run demo",
+            hint="Plug a camera in, or give a video file, or try: edgecls run --source demo",
         )
     if not os.access(device, os.R_OK | os.W_OK):
         raise SourceError(

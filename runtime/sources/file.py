@@ -192,7 +192,7 @@ def _check_readable(path: Path) -> None:
     except FileNotFoundError as error:
         raise SourceNotFound(
             f"There is no file {path}.",
-            hint="Check the path, or try the built-in clip: edgecls run demo",
+            hint="Check the path, or try the built-in clip: edgecls run --source demo",
         ) from error
     except PermissionError as error:
         raise SourceError(f"{path} may not be read by this user.", hint=f"ls -l {path}") from error

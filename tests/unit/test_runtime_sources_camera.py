@@ -226,7 +226,7 @@ def test_absent_camera_lists_what_is_there(
     with pytest.raises(SourceNotFound, match="There is no camera 7") as caught:
         open_source("camera7")
     assert words.format(tmp_path) in caught.value.message
-    assert "edgecls run demo" in caught.value.hint
+    assert "edgecls run --source demo" in caught.value.hint
 
 
 def test_camera_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

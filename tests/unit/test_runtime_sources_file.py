@@ -97,7 +97,7 @@ def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(SourceNotFound, match=r"There is no file .*nope\.mp4") as caught:
         open_source(str(tmp_path / "nope.mp4"))
     assert isinstance(caught.value, FileNotFoundError)
-    assert "edgecls run demo" in caught.value.hint
+    assert "edgecls run --source demo" in caught.value.hint
 
 
 def test_folder(tmp_path: Path) -> None:
