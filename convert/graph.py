@@ -11,6 +11,7 @@ import numpy as np
 
 from models.card import METADATA_PREFIX
 from models.errors import ConversionError
+from models.extras import import_onnxruntime
 from models.spec import ClipSpec
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def fold_constants(graph: ModelProto, folder: Path) -> ModelProto:
         ConversionError: ONNX Runtime cannot load the graph.
     """
     import onnx
-    import onnxruntime
+
+    onnxruntime = import_onnxruntime()
 
     target = folder / "folded.onnx"
     options = onnxruntime.SessionOptions()

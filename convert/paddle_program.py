@@ -6,6 +6,7 @@ function that computes reference logits.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,9 @@ import numpy as np
 
 from convert.locate import Located
 from convert.pdparams import Weights
-from convert.program_facts import read_program
+from convert.program_facts import ProgramFacts, read_program
 from convert.recognise import Recognised, check_weights
-from models.errors import CheckpointError, ConversionError
+from models.errors import CheckpointError, ConversionError, OutputError
 from runtime.cpu import usable_cpus
 from runtime.session import Tensor
 
@@ -65,6 +66,7 @@ def program_from_weights(
     import paddle
 
     family, architecture = recognised.family, recognised.architecture
+    _require_space(folder, sum(array.nbytes for array in weights.values()))
     trained = family.build(architecture, frames)
     expected = {name: tuple(tensor.shape) for name, tensor in trained.state_dict().items()}
     check_weights(weights, expected, family.name)
@@ -94,9 +96,39 @@ def program_from_weights(
         model=program,
         weights=program.with_suffix(".pdiparams"),
         input_shape=shape,
-        leaky_slopes=read_program(program).leaky_slopes,
+        leaky_slopes=_saved_facts(program).leaky_slopes,
         reference=reference,
     )
+
+
+def _require_space(folder: Path, weight_bytes: int) -> None:
+    """Paddle writes to a full disk without noticing, so look first.
+
+    The program, its ONNX export and the folded graph are each about as large as the weights.
+    """
+    needed, free = 4 * weight_bytes, shutil.disk_usage(folder).free
+    if free < needed:
+        raise OutputError(
+            f"The disk is full: {folder} has {free >> 20} MiB free, the conversion needs"
+            f" {needed >> 20} MiB for temporary files.",
+            hint="Free some space, or choose another temporary folder: TMPDIR=/big/disk edgecls …",
+        )
+
+
+def _saved_facts(program: Path) -> ProgramFacts:
+    """Read back what Paddle has just saved.
+
+    Raises:
+        ConversionError: It is damaged.
+    """
+    try:
+        return read_program(program)
+    except CheckpointError as error:
+        free = shutil.disk_usage(program.parent).free >> 20
+        raise ConversionError(
+            f"Paddle saved a damaged program in {program.parent} ({free} MiB free).",
+            hint="Is the disk full, or a limit on the size of files set (ulimit -f)?",
+        ) from error
 
 
 def open_program(located: Located) -> PaddleProgram:

@@ -16,6 +16,7 @@ from convert.paddle_program import Reference
 from convert.parity_clips import natural_clips, random_clips
 from models.card import Certificate, ParityCase
 from models.errors import ParityError
+from models.extras import import_onnxruntime
 from models.spec import ClipSpec
 from runtime.session import Tensor
 
@@ -164,8 +165,7 @@ def _judge(case: Compared, logit_range: float) -> ParityCase:
 
 def onnx_logits(path: Path) -> Reference:
     """A function that runs a graph on ONNX Runtime's CPU provider."""
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from convert.paddle_program import first_line
 from models.errors import ConversionError, MissingExtra
-from models.extras import extra
+from models.extras import extra, import_onnxruntime
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -31,8 +31,8 @@ def require_exporter() -> None:
                 " python3.12 -m venv convert-env",
             ) from error
     with extra("convert", "Converting a checkpoint"):
+        import_onnxruntime()
         import onnx  # noqa: F401
-        import onnxruntime  # noqa: F401
         import paddle  # noqa: F401
         import paddle2onnx  # noqa: F401
 
@@ -64,6 +64,8 @@ def onnx_from_program(model: Path, weights: Path, *, opset: int, folder: Path) -
             optimize_tool="None",
         )
         exported = onnx.load(str(target))
+    except OSError:
+        raise  # a full disk is no fault of the exporter
     except Exception as error:
         # The exporter swallows its own exceptions and then trips over an unset variable.
         reason = (

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from models.errors import MissingExtra
 
@@ -49,3 +52,17 @@ def extra(name: str, purpose: str) -> Iterator[None]:
             f"{purpose} needs the extra '{name}', which is installed but does not load: {error}.",
             hint=f"pip install --force-reinstall 'edgecls[{name}]'",
         ) from error
+
+
+def import_onnxruntime() -> Any:
+    """Import ONNX Runtime with its telemetry off, unless the user's environment turns it on.
+
+    From 1.31 the Linux builds report usage over the network and keep a session file in the
+    temporary folder. `onnxruntime.disable_telemetry_events()` comes too late to prevent that;
+    the variable must be set before the library is loaded.
+
+    Raises:
+        ImportError: It is not installed or does not load; wrap the call in `extra`.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    return importlib.import_module("onnxruntime")

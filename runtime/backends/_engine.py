@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -17,16 +16,19 @@ _NOISE = ("exception from ", "check '", "while ")
 """Beginnings of lines in engines' messages that name their source files, not the trouble."""
 
 
-def probe_module(module: str, *, extra: str, check: Callable[[ModuleType], str]) -> Probe:
+def probe_module(
+    load: Callable[[], Any], module: str, *, extra: str, check: Callable[[Any], str]
+) -> Probe:
     """Import an engine and ask it one question; never raises.
 
     Args:
+        load: Imports it.
         module: Top-level module of the engine.
         extra: The extra that installs it.
         check: Returns why the engine cannot work here; empty when it can.
     """
     try:
-        reason = check(importlib.import_module(module))
+        reason = check(load())
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] == module:
             return Probe(

@@ -11,15 +11,20 @@ from typing_extensions import Self
 
 from models.card import ModelCard
 from models.errors import BackendError
-from models.extras import extra
-from runtime.backends._engine import closed, engine_errors, in_fixed_batches, loading
+from models.extras import extra, import_onnxruntime
+from runtime.backends._engine import (
+    closed,
+    engine_errors,
+    in_fixed_batches,
+    loading,
+    probe_module,
+)
 from runtime.cpu import usable_cpus
 from runtime.session import Probe, SessionOptions, Tensor, check_input
 
 
 def probe_ort(provider: str, *, extra_name: str) -> Probe:
     """Whether ONNX Runtime loads and was built with `provider`; never raises."""
-    from runtime.backends._engine import probe_module
 
     def check(onnxruntime: Any) -> str:
         offered = onnxruntime.get_available_providers()
@@ -27,7 +32,7 @@ def probe_ort(provider: str, *, extra_name: str) -> Probe:
             return ""
         return f"this onnxruntime {onnxruntime.__version__} has no {provider}"
 
-    return probe_module("onnxruntime", extra=extra_name, check=check)
+    return probe_module(import_onnxruntime, "onnxruntime", extra=extra_name, check=check)
 
 
 def open_ort(
@@ -49,7 +54,7 @@ def open_ort(
         BackendError: The graph does not load, or another provider would run it.
     """
     with extra(extra_name, f"Backend {backend}"):
-        import onnxruntime
+        onnxruntime = import_onnxruntime()
 
     settings = onnxruntime.SessionOptions()
     settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL

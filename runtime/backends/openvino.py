@@ -11,6 +11,7 @@ Choices, each measured on an 8-frame mobile network, batch 1, 2 threads, Sapphir
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -42,7 +43,9 @@ def _probe() -> Probe:
             return ""
         return f"openvino {_release(openvino)} offers no {_DEVICE} device, only {devices}"
 
-    return probe_module("openvino", extra=_EXTRA, check=check)
+    return probe_module(
+        lambda: importlib.import_module("openvino"), "openvino", extra=_EXTRA, check=check
+    )
 
 
 def _open(path: Path, card: ModelCard, options: SessionOptions) -> Session:

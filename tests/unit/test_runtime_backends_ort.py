@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -75,3 +77,23 @@ def test_absent_module_names_the_extra(bundle: Bundle, monkeypatch: pytest.Monke
     with pytest.raises(MissingExtra) as caught:
         opened(bundle, "CUDAExecutionProvider")
     assert caught.value.hint == "pip install 'edgecls[gpu]'"
+
+
+def test_no_telemetry(tmp_path: Path) -> None:
+    """Telemetry of ONNX Runtime shows as a session file `.ses` in the temporary folder."""
+    code = (
+        "from pathlib import Path\n"
+        "from models.bundle import open_bundle\n"
+        "from runtime.backends.cpu import BACKEND\n"
+        "from runtime.session import SessionOptions\n"
+        "assert BACKEND.probe().ok\n"
+        f"bundle = open_bundle(Path({str(tmp_path / 'bundle')!r}))\n"
+        "BACKEND.open(bundle.model_path(), bundle.card, SessionOptions()).close()\n"
+    )
+    write_tiny_bundle(tmp_path / "bundle")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    environment = {**os.environ, "TMPDIR": str(scratch)}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+    assert list(scratch.iterdir()) == []
