@@ -5,7 +5,7 @@ Run as ``python -m models.motion.evaluate --bundle DIR`` (needs onnxruntime, no 
 """
 
 import argparse
-import logging
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +31,6 @@ HELD_OUT_TEXTURES: Final = 120
 HELD_OUT_POOLS: Final = ("seen-kinds", "new-kinds")
 _MEAN: Final = np.array([0.485, 0.456, 0.406], np.float32)
 _STD: Final = np.array([0.229, 0.224, 0.225], np.float32)
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -205,14 +203,13 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=900, help="clips per held-out set")
     parser.add_argument("--side", type=int, default=CLIP_SIDE, help="side of the input in pixels")
     args = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
     predict = open_bundle(args.bundle) if args.bundle else open_checkpoint(args.checkpoint)
     for pool in HELD_OUT_POOLS:
         score = score_clips(predict, *render_held_out(pool, args.clips, args.side))
-        _log.info("%s", format_score(pool, score))
+        sys.stdout.write(format_score(pool, score) + "\n")
     rows = score_demo(predict, args.side)
     right = sum(truth == answer for _, truth, answer in rows)
-    _log.info("demo: %d of %d windows within one motion", right, len(rows))
+    sys.stdout.write(f"demo: {right} of {len(rows)} windows that show one motion\n")
 
 
 if __name__ == "__main__":

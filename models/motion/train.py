@@ -2,7 +2,8 @@
 
 ``python -m models.motion.train --out DIR`` runs the whole schedule, and goes on from its last
 state after an interruption. It writes ``motion.pdparams``, ``labels.txt``, ``report.json`` and,
-through ``edgecls convert``, ``bundle/``.
+through ``edgecls convert``, ``bundle/``. A seed fixes the data and the order of everything; the
+weights agree between machines up to the rounding of their arithmetic.
 
 The network shifts features by one frame only, and then averages frames, so it judges triples of
 frames. Training therefore starts on triples, each also played backwards on the same early
@@ -14,6 +15,7 @@ import argparse
 import json
 import logging
 import subprocess
+import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -284,8 +286,10 @@ def make_bundle(checkpoint: Path, labels: Path, bundle: Path, side: int) -> floa
     Returns:
         Largest difference of the logits as a share of their range.
     """
-    command = ["edgecls", "convert", str(checkpoint), "-o", str(bundle), "--family", "pp-tsmv2"]
-    command += ["--frames", str(CLIP_FRAMES), "--labels", str(labels), "--size", str(side)]
+    program = Path(sys.executable).with_name("edgecls")  # of this environment, if it has one
+    command = [str(program) if program.exists() else "edgecls", "convert", str(checkpoint)]
+    command += ["-o", str(bundle), "--family", "pp-tsmv2", "--frames", str(CLIP_FRAMES)]
+    command += ["--labels", str(labels), "--size", str(side)]
     command += ["--short-side", str(side), "--resize", "keep_aspect", "--clip-length", "1.0"]
     subprocess.run([*command, "--force"], check=True)
     shape = (8, CLIP_FRAMES, side, side, 3)
