@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from runtime.choose import Choice
     from runtime.records import Frame, Prediction, ScoredLabel
     from runtime.sampling import WindowSpec
+    from runtime.session import Session
     from runtime.sources import FrameSource
 
 FALLBACK_FPS = 25.0
@@ -202,11 +203,19 @@ def _execute(bundle: Bundle, request: RunRequest) -> None:
     )
     _say(choice.line())
     with choice.session:
+        _warm_up(choice.session, bundle)
         if request.sampling is Sampling.UNIFORM:
             _run_whole(bundle, request, choice)
             return
         with StopRequest() as stop:
             _run_windows(bundle, request, choice, window=window, stop=stop)
+
+
+def _warm_up(session: Session, bundle: Bundle) -> None:
+    """Run once on nothing: the first run of an engine is slow, and is no latency of a window."""
+    import numpy as np
+
+    session.run(np.zeros(bundle.card.clip.input_shape(), np.float32))
 
 
 def _window(bundle: Bundle, request: RunRequest) -> WindowSpec:

@@ -94,6 +94,7 @@ def test_an_image_classifier_is_no_member() -> None:
 
 
 def test_a_checkpoint_with_one_tensor_less_is_refused(family: Family, tmp_path: Path) -> None:
+    pytest.importorskip("paddle2onnx", reason="needs Paddle2ONNX")
     from convert.pipeline import convert
     from convert.request import ConvertRequest
 
