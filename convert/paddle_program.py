@@ -159,8 +159,8 @@ def open_program(located: Located) -> PaddleProgram:
         predictor = inference.create_predictor(config)
     except Exception as error:
         raise CheckpointError(
-            f"Paddle cannot load {located.path}: {first_line(error)}.",
-            hint="Export it again with the Paddle version that is installed here.",
+            f"Paddle cannot load {located.path} with {located.weights.name}: {first_line(error)}.",
+            hint="The weights are damaged or belong to another program; export both again.",
         ) from error
     source, sink = predictor.get_input_names()[0], predictor.get_output_names()[0]
 
