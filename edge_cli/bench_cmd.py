@@ -74,6 +74,8 @@ def _show(bundle: Bundle, plan: BenchPlan, results: list[BenchResult]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from runtime.cpu import usable_cpus
+
     table = Table(box=None, pad_edge=False, header_style="cyan")
     table.add_column("backend", no_wrap=True)
     table.add_column("engine", overflow="fold")
@@ -93,7 +95,7 @@ def _show(bundle: Bundle, plan: BenchPlan, results: list[BenchResult]) -> None:
             f"{figures.load_ms:.0f}",
             f"{figures.peak_memory_mib:.0f}",
         )
-    threads = next((one.figures.threads for one in results if one.figures), plan.threads)
+    threads = next((one.figures.threads for one in results if one.figures), usable_cpus())
     console = Console(highlight=False)
     console.print(
         f"[bold]{escape(bundle.card.name)}[/]  {plan.precision}, batch {plan.batch},"

@@ -19,7 +19,9 @@ from models.motion.textures import HELD_OUT_KINDS, TRAINING_KINDS
 FRAME_WIDTH: Final = 320
 FRAME_HEIGHT: Final = 240
 FRAME_RATE: Final = 25.0
-SEGMENT_SECONDS: Final = 2.0
+REST_SECONDS: Final = 1.2
+MOVE_SECONDS: Final = 2.0
+"""A window of 1 s fits into a rest and into a move, so that each is seen alone."""
 DEMO_SEED: Final = 33
 SPEEDS: Final = np.array([0.44, 0.44, 0.42, 0.75])
 """Per second: pan and tilt in picture heights, zoom as a logarithm, turn in radians."""
@@ -34,7 +36,6 @@ _TEXTURES: Final = (
 )
 """Kind and number of the textures, none of them trained on, nor any marble or bricks."""
 _ORDER: Final = (
-    STILL,
     "pan left",
     "zoom in",
     "tilt up",
@@ -56,11 +57,17 @@ class Segment:
 
 
 def demo_schedule(rounds: int = 1) -> list[Segment]:
-    """The segments of the video in order; ``rounds`` times through all the classes."""
-    return [
-        Segment(index * SEGMENT_SECONDS, (index + 1) * SEGMENT_SECONDS, label)
-        for index, label in enumerate(_ORDER * rounds)
-    ]
+    """The segments of the video in order; ``rounds`` times through all the classes.
+
+    The camera rests before every move, on the scene in which it will move.
+    """
+    segments = []
+    start_s = 0.0
+    for label in _ORDER * rounds:
+        for what, seconds in ((STILL, REST_SECONDS), (label, MOVE_SECONDS)):
+            segments.append(Segment(start_s, start_s + seconds, what))
+            start_s += seconds
+    return segments
 
 
 @lru_cache(maxsize=len(_TEXTURES))
@@ -70,16 +77,15 @@ def _load_texture(place: int) -> NDArray[np.uint8]:
     return painter(seed_generator(DEMO_SEED, number), _TEXTURE_SIDE)
 
 
-def _plan_segment(label: str, count: int) -> FloatArray:
-    """Matrices ``[count, 2, 3]`` of a segment, centred on the texture in mid-segment."""
-    step = np.zeros(4)
-    if label != STILL:
-        axis, sign = STEP_AXES[label]
-        step[axis] = sign * SPEEDS[axis] / FRAME_RATE
-    steps = np.repeat(step[None], count - 1, axis=0)
+def _plan_take(label: str) -> FloatArray:
+    """Matrices ``[frames, 2, 3]`` of a rest and a move, mid-move centred on the texture."""
+    rest, move = (round(seconds * FRAME_RATE) for seconds in (REST_SECONDS, MOVE_SECONDS))
+    axis, sign = STEP_AXES[label]
+    steps = np.zeros((rest + move - 1, 4))
+    steps[rest - 1 :, axis] = sign * SPEEDS[axis] / FRAME_RATE
     middle = _TEXTURE_SIDE / 2
     base = np.array([[1.0, 0.0, middle], [0.0, 1.0, middle], [0.0, 0.0, 1.0]])
-    return view_matrices(steps, base, count // 2, (FRAME_HEIGHT, FRAME_WIDTH))
+    return view_matrices(steps, base, rest + move // 2, (FRAME_HEIGHT, FRAME_WIDTH))
 
 
 def demo_frames(rounds: int = 1) -> Iterator[tuple[float, NDArray[np.uint8]]]:
@@ -93,10 +99,10 @@ def demo_frames(rounds: int = 1) -> Iterator[tuple[float, NDArray[np.uint8]]]:
     """
     import cv2
 
-    count = round(SEGMENT_SECONDS * FRAME_RATE)
-    for position, segment in enumerate(demo_schedule(rounds)):
-        texture = _load_texture((position + position // len(_ORDER)) % len(_TEXTURES))
-        for index, matrix in enumerate(_plan_segment(segment.label, count)):
+    index = 0
+    for take, label in enumerate(_ORDER * rounds):
+        texture = _load_texture((take + take // len(_ORDER)) % len(_TEXTURES))
+        for matrix in _plan_take(label):
             frame = cv2.warpAffine(
                 texture,
                 matrix,
@@ -104,4 +110,5 @@ def demo_frames(rounds: int = 1) -> Iterator[tuple[float, NDArray[np.uint8]]]:
                 flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
                 borderMode=cv2.BORDER_REFLECT,
             )
-            yield segment.start_s + index / FRAME_RATE, np.asarray(frame, np.uint8)
+            yield index / FRAME_RATE, np.asarray(frame, np.uint8)
+            index += 1

@@ -1,4 +1,4 @@
-"""Accuracy on held-out clips: in order, reversed and shuffled, and on the demonstration video.
+"""Accuracy on held-out clips: in order, reversed and shuffled.
 
 Run as ``python -m models.motion.evaluate --bundle DIR`` (needs onnxruntime, no PyTorch) or
 ``--checkpoint FILE`` (needs PyTorch).
@@ -14,8 +14,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from models.extras import import_onnxruntime
 from models.motion.clips import POOLS, ClipStyle, Frames, render_clip, seed_generator
-from models.motion.demo import SEGMENT_SECONDS, demo_frames, demo_schedule
 from models.motion.labels import MOTION_LABELS, REVERSED_INDICES
 
 Logits = NDArray[np.float32]
@@ -103,59 +103,9 @@ def score_clips(predict: Predict, clips: Frames, labels: Labels) -> Score:
     )
 
 
-def pick_positions(count: int, wanted: int = CLIP_FRAMES) -> list[int]:
-    """Positions of ``wanted`` frames in a window of ``count``: the middles of equal segments."""
-    average = count // wanted
-    if average == 0:
-        raise ValueError(f"a window of {count} frames is too short for {wanted}")
-    return [index * average + (average - 1) // 2 for index in range(wanted)]
-
-
-def _fit_frame(frame: Frames, side: int) -> Frames:
-    import cv2
-
-    height, width = frame.shape[:2]
-    scale = side / min(height, width)
-    size = (round(width * scale), round(height * scale))
-    small = np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR), np.uint8)
-    top, left = (small.shape[0] - side) // 2, (small.shape[1] - side) // 2
-    return small[top : top + side, left : left + side]
-
-
-def score_demo(
-    predict: Predict, side: int, rounds: int = 1, window: int = 25, stride: int = 5
-) -> list[tuple[float, str, str]]:
-    """Slides windows over the demonstration video.
-
-    Args:
-        predict: the classifier.
-        side: side of its input in pixels.
-        rounds: how long a video, see :func:`models.motion.demo.demo_frames`.
-        window: frames per window; 25 are one second.
-        stride: frames from one window to the next.
-
-    Returns:
-        For every window that lies within one segment: middle in seconds, true and given class.
-    """
-    frames = list(demo_frames(rounds))
-    small = np.stack([_fit_frame(frame, side) for _, frame in frames])
-    schedule = demo_schedule(rounds)
-    rows: list[tuple[float, str, str]] = []
-    picks = pick_positions(window)
-    for start in range(0, len(frames) - window + 1, stride):
-        first, last = frames[start][0], frames[start + window - 1][0]
-        segment = schedule[int(first / SEGMENT_SECONDS + 1e-6)]
-        if last >= segment.end_s - 1e-6:
-            continue
-        answer = int(predict(small[None, [start + pick for pick in picks]]).argmax())
-        rows.append(((first + last) / 2, segment.label, MOTION_LABELS[answer]))
-    return rows
-
-
 def open_bundle(path: Path) -> Predict:
     """Opens ``model.onnx`` of a bundle with onnxruntime."""
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     session: Any = onnxruntime.InferenceSession(
         str(path / "model.onnx"), providers=["CPUExecutionProvider"]
     )
@@ -207,9 +157,6 @@ def main() -> None:
     for pool in HELD_OUT_POOLS:
         score = score_clips(predict, *render_held_out(pool, args.clips, args.side))
         sys.stdout.write(format_score(pool, score) + "\n")
-    rows = score_demo(predict, args.side)
-    right = sum(truth == answer for _, truth, answer in rows)
-    sys.stdout.write(f"demo: {right} of {len(rows)} windows that show one motion\n")
 
 
 if __name__ == "__main__":

@@ -40,7 +40,6 @@ from models.motion.evaluate import (
     open_checkpoint,
     render_held_out,
     score_clips,
-    score_demo,
 )
 from models.motion.flow import measure_flow
 from models.motion.labels import MOTION_LABELS, REVERSED_INDICES, STILL
@@ -264,19 +263,12 @@ def train(trainer: Trainer, schedule: Schedule, out: Path, workers: int, probes:
 
 
 def assess(predict: Predict, side: int, count: int) -> dict[str, Any]:
-    """Scores a classifier on both held-out sets and the demonstration; logs and returns it all."""
+    """Scores a classifier on both held-out sets; logs and returns it all."""
     report: dict[str, Any] = {}
     for pool in HELD_OUT_POOLS:
         score = score_clips(predict, *render_held_out(pool, count, side))
         _log.info("%s", format_score(pool, score))
         report[pool] = asdict(score)
-    rows = score_demo(predict, side, rounds=2)
-    report["demo"] = {
-        "windows": len(rows),
-        "right": sum(truth == answer for _, truth, answer in rows),
-        "wrong": [row for row in rows if row[1] != row[2]],
-    }
-    _log.info("demo: %s", report["demo"])
     return report
 
 
@@ -291,7 +283,8 @@ def make_bundle(checkpoint: Path, labels: Path, bundle: Path, side: int) -> floa
     command += ["-o", str(bundle), "--family", "pp-tsmv2", "--frames", str(CLIP_FRAMES)]
     command += ["--labels", str(labels), "--size", str(side)]
     command += ["--short-side", str(side), "--resize", "keep_aspect", "--clip-length", "1.0"]
-    subprocess.run([*command, "--force"], check=True)
+    command += ["--name", "camera motion", "--force"]
+    subprocess.run(command, check=True)
     shape = (8, CLIP_FRAMES, side, side, 3)
     clips = seed_generator(1).integers(0, 256, shape).astype(np.uint8)
     ours, theirs = open_checkpoint(checkpoint)(clips), open_bundle(bundle)(clips)

@@ -9,8 +9,8 @@ from models.motion.batches import BatchOrder, ease_speeds, render_batch
 from models.motion.camera import FULL_SPEEDS, STEP_AXES, plan_shake, plan_steps, view_matrices
 from models.motion.checkpoint import read_checkpoint, save_checkpoint
 from models.motion.clips import ClipStyle, Frames, load_texture, render_clip, seed_generator
-from models.motion.demo import FRAME_RATE, SEGMENT_SECONDS, demo_frames, demo_schedule
-from models.motion.evaluate import normalize_clips, pick_positions, score_clips
+from models.motion.demo import FRAME_RATE, REST_SECONDS, demo_frames, demo_schedule
+from models.motion.evaluate import normalize_clips, score_clips
 from models.motion.labels import MOTION_LABELS, REVERSED_INDICES, REVERSED_LABELS
 from models.motion.schedule import PHASES, WARM_UP, Schedule, shrink_phases
 from models.motion.textures import HELD_OUT_KINDS, TRAINING_KINDS
@@ -174,16 +174,9 @@ def test_demo_follows_its_schedule() -> None:
     assert times[0] == 0
     np.testing.assert_allclose(np.diff(times), 1 / FRAME_RATE)
     assert all(frame.shape == (240, 320, 3) and frame.dtype == np.uint8 for _, frame in frames)
-    still = int(SEGMENT_SECONDS * FRAME_RATE)
+    still = int(REST_SECONDS * FRAME_RATE)
     assert (frames[0][1] == frames[still - 1][1]).all()
     assert (frames[still][1] != frames[still + 5][1]).any()
-
-
-def test_positions_are_the_middles_of_segments() -> None:
-    assert pick_positions(25) == [1, 4, 7, 10, 13, 16, 19, 22]
-    assert pick_positions(8) == list(range(8))
-    with pytest.raises(ValueError, match="too short"):
-        pick_positions(7)
 
 
 def test_a_perfect_classifier_scores_in_full() -> None:
