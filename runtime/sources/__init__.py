@@ -14,6 +14,12 @@ SOURCES: tuple[SourceKind, ...] = (demo.SOURCE, camera.SOURCE, file.SOURCE)
 """In the order in which they are asked; `file` claims whatever is left."""
 
 _STREAM = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://")
+_CREDENTIALS = re.compile(r"(?<=://)[^/@]*@")
+
+
+def masked(uri: str) -> str:
+    """An address without its user and password, fit for messages and logs."""
+    return _CREDENTIALS.sub("***@", uri)
 
 
 def open_source(uri: str) -> FrameSource:
@@ -28,7 +34,7 @@ def open_source(uri: str) -> FrameSource:
     """
     if _STREAM.match(uri):
         raise SourceError(
-            f"{uri} is a network stream, and this version reads only files and cameras.",
+            f"{masked(uri)} is a network stream, and this version reads only files and cameras.",
             hint="Sources: " + ", ".join(kind.example for kind in SOURCES),
         )
     kind = next(kind for kind in SOURCES if kind.claims(uri))

@@ -146,3 +146,10 @@ def test_streams_are_refused_in_one_sentence(stream: str) -> None:
     with pytest.raises(SourceError, match="is a network stream") as caught:
         open_source(stream)
     assert "camera0" in caught.value.hint
+
+
+def test_credentials_are_not_repeated() -> None:
+    with pytest.raises(SourceError) as caught:
+        open_source("rtsp://admin:s3cret@10.0.0.7:554/stream")
+    assert "s3cret" not in str(caught.value)
+    assert "rtsp://***@10.0.0.7:554/stream" in str(caught.value)
