@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from typing_extensions import Self
 
 from models.card import ModelCard
 from models.errors import UsageError
+from runtime.closing import Closeable
 
 Tensor = NDArray[np.float32]
 
 
-class Session(Protocol):
+class Session(Closeable, Protocol):
     """A loaded model. A protocol, so that a backend or a fake need not inherit anything.
 
     Think twice before widening it: whatever is added here, every engine and every fake owes.
@@ -41,18 +40,6 @@ class Session(Protocol):
         Returns:
             float32 [N, classes], owned by the caller.
         """
-
-    def close(self) -> None:
-        """Free the engine. Calling it twice is fine."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

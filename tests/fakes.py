@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from types import TracebackType
 
 import numpy as np
-from typing_extensions import Self
 
+from runtime.closing import ClosesOnExit
 from runtime.records import Frame, Picture
 from runtime.session import Tensor
 
 
-class FakeSession:
+class FakeSession(ClosesOnExit):
     """A session that wraps a function from clips [N, T, 3, H, W] to logits [N, classes]."""
 
     backend = "fake"
@@ -30,19 +29,8 @@ class FakeSession:
     def close(self) -> None:
         self.closed += 1
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
-class FakeSource:
+class FakeSource(ClosesOnExit):
     """A source over frames that exist already."""
 
     description = "fake"
@@ -63,17 +51,6 @@ class FakeSource:
 
     def close(self) -> None:
         self.closed += 1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def picture_of(value: int, *, width: int = 32, height: int = 24) -> Picture:

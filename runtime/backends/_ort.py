@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
-from typing_extensions import Self
 
 from models.card import ModelCard
 from models.errors import BackendError
@@ -19,6 +17,7 @@ from runtime.backends._engine import (
     loading,
     probe_module,
 )
+from runtime.closing import ClosesOnExit
 from runtime.cpu import usable_cpus
 from runtime.session import Probe, SessionOptions, Tensor, check_input
 
@@ -78,7 +77,7 @@ def open_ort(
     )
 
 
-class OrtSession:
+class OrtSession(ClosesOnExit):
     """A `Session` on ONNX Runtime."""
 
     def __init__(self, session: Any, card: ModelCard, *, backend: str, engine: str) -> None:
@@ -124,14 +123,3 @@ class OrtSession:
     def close(self) -> None:
         """Free the engine; twice is fine."""
         self._session = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -13,11 +13,9 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
-from typing_extensions import Self
 
 from models.card import ModelCard
 from models.extras import extra
@@ -28,6 +26,7 @@ from runtime.backends._engine import (
     loading,
     probe_module,
 )
+from runtime.closing import ClosesOnExit
 from runtime.cpu import usable_cpus
 from runtime.session import Backend, Probe, Session, SessionOptions, Tensor, check_input
 
@@ -98,7 +97,7 @@ class _Graph:
         return self._requests[batch]
 
 
-class OpenVinoSession:
+class OpenVinoSession(ClosesOnExit):
     """A `Session` on OpenVINO."""
 
     def __init__(self, graph: _Graph, card: ModelCard, *, engine: str) -> None:
@@ -137,17 +136,6 @@ class OpenVinoSession:
     def close(self) -> None:
         """Free the engine; twice is fine."""
         self._graph = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _compute(graph: _Graph, clips: Tensor) -> Tensor:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Protocol
 
-from typing_extensions import Self
-
+from runtime.closing import Closeable
 from runtime.records import Frame
 
 
-class FrameSource(Protocol):
+class FrameSource(Closeable, Protocol):
     """An opened video. Iterate it once; close it, or use it as a context manager.
 
     Frames come with growing indices and non-decreasing times. A file never drops a frame; a
@@ -48,15 +46,6 @@ class FrameSource(Protocol):
 
     def close(self) -> None:
         """Release the file or device. Calling it twice is fine; iteration then ends."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from types import TracebackType
-
-from typing_extensions import Self
 
 from models.motion.demo import (
     FRAME_HEIGHT,
@@ -15,11 +12,12 @@ from models.motion.demo import (
     demo_frames,
     demo_schedule,
 )
+from runtime.closing import ClosesOnExit
 from runtime.records import Frame
 from runtime.sources.base import FrameSource, SourceKind
 
 
-class DemoSource:
+class DemoSource(ClosesOnExit):
     """Frames of the built-in clip, generated while it is read, as fast as it is read."""
 
     live = False
@@ -52,17 +50,6 @@ class DemoSource:
     def close(self) -> None:
         """End the iteration."""
         self._closed = True
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def open_demo(uri: str) -> FrameSource:

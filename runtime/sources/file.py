@@ -9,13 +9,12 @@ import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
-from typing_extensions import Self
 
 from models.errors import SourceError, SourceNotFound
+from runtime.closing import ClosesOnExit
 from runtime.records import Frame, Picture
 from runtime.sources.base import FrameSource, SourceKind
 from runtime.timestamps import TimestampRepair, plausible_fps
@@ -49,7 +48,7 @@ def rgb_from_bgr(picture: Picture) -> Picture:
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
-class FileSource:
+class FileSource(ClosesOnExit):
     """A video file; rotation metadata is applied, and no frame is left out.
 
     Each frame carries the presentation time that the container gives it, mended by
@@ -103,17 +102,6 @@ class FileSource:
         if self._capture is not None:
             self._capture.release()
             self._capture = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _decoded(self) -> Frame | None:
         import cv2

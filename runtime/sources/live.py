@@ -8,12 +8,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Protocol
 
-from typing_extensions import Self
-
 from models.errors import SourceError
+from runtime.closing import ClosesOnExit
 from runtime.records import Frame, Picture
 from runtime.sources.file import rgb_from_bgr
 
@@ -54,7 +52,7 @@ class LiveOptions:
     queue_length: int = QUEUE_LENGTH
 
 
-class LiveSource:
+class LiveSource(ClosesOnExit):
     """A device that delivers pictures whether or not anyone reads them.
 
     A thread drains the device all the time, so that what is read is never stale by more than
@@ -122,17 +120,6 @@ class LiveSource:
                 self.description,
                 _JOIN_TIMEOUT_S,
             )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _fetched(self) -> Frame | None:
         """The oldest queued frame; None once closed."""

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 import pytest
-from typing_extensions import Self
 
 from models.bundle import Bundle
 from models.errors import BackendError, BundleError, UsageError
 from runtime.backends import BACKENDS
 from runtime.choice_cache import ChoiceCache
 from runtime.choose import RACE_RUNS, RACE_S, Machine, choose_session
+from runtime.closing import ClosesOnExit
 from runtime.cpu import CpuInfo
 from runtime.session import Backend, Probe, Session, SessionOptions, Tensor
 from tests.tiny_models import write_tiny_bundle
@@ -62,7 +61,7 @@ class Engine:
         return EngineSession(self)
 
 
-class EngineSession:
+class EngineSession(ClosesOnExit):
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
@@ -83,17 +82,6 @@ class EngineSession:
 
     def close(self) -> None:
         self._engine.closed += 1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 @dataclass(kw_only=True)
