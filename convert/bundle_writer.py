@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import errno
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from models.card import CARD_NAME
@@ -49,7 +48,8 @@ def staged_bundle(target: Path, *, force: bool) -> Iterator[Path]:
     finally:
         shutil.rmtree(staging, ignore_errors=True)
         for folder in reversed(made):
-            folder.rmdir()
+            with suppress(OSError):  # somebody else has put something there meanwhile
+                folder.rmdir()
 
 
 def output_error(error: OSError, target: Path) -> OutputError:
@@ -101,11 +101,12 @@ def _put_in_place(staging: Path, target: Path) -> None:
         target.rmdir()  # an empty folder
         staging.rename(target)
         return
-    retired = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
-    os.replace(target, retired)  # noqa: PTH105 - Path.replace refuses nothing less
+    attic = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
+    retired = target.rename(attic / target.name)
     try:
         staging.rename(target)
     except OSError:
         retired.rename(target)
         raise
-    shutil.rmtree(retired, ignore_errors=True)
+    finally:
+        shutil.rmtree(attic, ignore_errors=True)

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from convert.pipeline import Converted, OnStep
@@ -22,6 +23,10 @@ from convert.request import ConvertRequest
 from models import errors
 from models.bundle import open_bundle
 from models.errors import ConversionError, EdgeclsError
+
+_ROOT = Path(__file__).parent.parent
+"""Where the child looks for modules first: a folder `models` where the user stands must not
+shadow ours."""
 
 _LOG_LINES = 8
 
@@ -46,6 +51,7 @@ def convert_isolated(request: ConvertRequest, on_step: OnStep) -> Converted:
             stderr=log,
             text=True,
             encoding="utf-8",
+            cwd=_ROOT,
         )
         try:
             assert child.stdin is not None

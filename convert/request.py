@@ -66,9 +66,9 @@ class ConvertRequest:
             raise UsageError(f"--clip-length must be 0 to 3600 s, got {self.clip_length_s:g}.")
 
     def to_json_dict(self) -> dict[str, Any]:
-        """Plain values, for handing the request to another process."""
+        """Plain values, for handing the request to a process in another folder."""
         return {
-            key: str(value) if isinstance(value, Path) else value
+            key: str(value.absolute()) if isinstance(value, Path) else value
             for key, value in asdict(self).items()
         }
 

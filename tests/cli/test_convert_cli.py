@@ -18,6 +18,7 @@ import pytest
 
 from models.bundle import open_bundle
 from tests.checkpoints import NARROW, narrow_pptsmv2, weights_by_rule, write_checkpoint
+from tests.cli.command import ROOT
 
 for _module in ("paddle", "paddle2onnx"):
     pytest.importorskip(_module, reason="needs the `convert` extra")
@@ -68,6 +69,23 @@ def test_convert_inspect_verify_run(checkpoint: Path, tmp_path: Path) -> None:
     assert header["family"] == "pp-tsmv2"
     assert len(windows) == 2
     assert {one["label"] for one in windows[0]["top"]} == set(labels.read_text().split())
+
+
+def test_where_the_user_stands_does_not_matter(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A project folder may well have modules called like ours, and paths may be relative."""
+    for name in ("models", "convert", "runtime"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('the wrong module')")
+    monkeypatch.chdir(tmp_path)
+    code = f"import sys; sys.path[0] = {str(ROOT)!r}; from edge_cli.app import main; main()"
+    words = ["convert", checkpoint.name, "-o", "bundle", *SMALL]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("bundle: ")
+    assert (tmp_path / "bundle/card.json").is_file()
 
 
 def truncated(folder: Path) -> tuple[str | Path, ...]:

@@ -202,6 +202,8 @@ def test_requests_out_of_range(tmp_path: Path, changes: dict[str, int], message:
 def test_a_request_survives_the_way_to_another_process(tmp_path: Path) -> None:
     asked = request(tmp_path, frames=8, clip_length_s=1.5)
     assert ConvertRequest.from_json_dict(asked.to_json_dict()) == asked
+    there = ConvertRequest(source=Path("x.pdparams"), output=Path("out"))
+    assert ConvertRequest.from_json_dict(there.to_json_dict()).source == Path.cwd() / "x.pdparams"
 
 
 @pytest.mark.parametrize(
