@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
@@ -14,13 +15,21 @@ import typer
 from typer.core import TyperGroup
 
 from edge_cli import bench_cmd, inspect_cmd, models_cmd, run_cmd, verify_cmd
-from models.errors import EdgeclsError
+from models.errors import EdgeclsError, OutputError
 
 EXIT_BUG = 70
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 
 _DEBUG = "--debug"
+
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def _abandon_stdout() -> None:
+    """The interpreter flushes stdout once more at its end; let that go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Group(TyperGroup):
@@ -33,9 +42,16 @@ class _Group(TyperGroup):
         except KeyboardInterrupt:
             raise typer.Exit(EXIT_INTERRUPTED) from None
         except BrokenPipeError:
-            # The interpreter flushes stdout once more at its end; let that go nowhere.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _abandon_stdout()
             raise typer.Exit(EXIT_BROKEN_PIPE) from None
+        except OSError as error:
+            if isinstance(error, EdgeclsError) or error.errno not in _FULL:
+                raise
+            _abandon_stdout()
+            raise OutputError(
+                f"The disk is full: results cannot be written ({error.strerror}).",
+                hint="Free some space, or send the results elsewhere.",
+            ) from error
         return result
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_cli.options import BundleArgument, ThreadsOption, open_bundle_argument
+from edge_cli.progress import waiting
 from models.errors import BackendError
 
 if TYPE_CHECKING:
@@ -50,7 +51,10 @@ def bench(
     names = [one.name for one in BACKENDS] if backend == _ALL else [backend_named(backend).name]
     opened = open_bundle_argument(bundle)
     plan = BenchPlan(iterations=iterations, warmup=warmup, batch=batch, threads=threads)
-    results = [bench_backend(opened, backend=name, plan=plan) for name in names]
+    results = []
+    for name in names:
+        with waiting(f"measuring {name}"):
+            results.append(bench_backend(opened, backend=name, plan=plan))
     if fmt is Format.JSON:
         value = {
             "path": str(opened.path),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_cli.options import AUTO, BundleArgument, ThreadsOption, open_bundle_argument
+from edge_cli.progress import waiting
 from models.errors import UsageError
 
 if TYPE_CHECKING:
@@ -241,6 +242,8 @@ def _run_windows(
 
     with ExitStack() as stack:
         source = stack.enter_context(open_source(request.source))
+        if source.live:
+            _say(f"{source.description}: the first result comes after {window.length_s:g} s")
         video = _video(request, source, stack)
         output = _Output(_renderer(bundle, request, choice, source, window), request)
         summary = RunSummary()
@@ -277,13 +280,14 @@ def _run_whole(bundle: Bundle, request: RunRequest, choice: Choice) -> None:
     from runtime.sources import open_source
 
     summary = RunSummary()
-    prediction = classify_whole(
-        request.source,
-        choice.session,
-        bundle.card,
-        top_k=request.top_k,
-        threshold=request.threshold,
-    )
+    with waiting(f"reading {request.source}"):
+        prediction = classify_whole(
+            request.source,
+            choice.session,
+            bundle.card,
+            top_k=request.top_k,
+            threshold=request.threshold,
+        )
     summary.add(prediction)
     with ExitStack() as stack:
         source = stack.enter_context(open_source(request.source))

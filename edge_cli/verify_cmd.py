@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_cli.options import BundleArgument, ThreadsOption, open_bundle_argument
+from edge_cli.progress import waiting
 from models.errors import ParityError
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ def verify(
 
     backends = BACKENDS if backend == _ALL else (backend_named(backend),)
     opened = open_bundle_argument(bundle)
-    report = verify_bundle(opened, backends=backends, options=SessionOptions(threads=threads))
+    with waiting("checking files, running the stored clips"):
+        report = verify_bundle(opened, backends=backends, options=SessionOptions(threads=threads))
     if as_json:
         value = {
             "path": str(opened.path),

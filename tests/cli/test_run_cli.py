@@ -256,3 +256,21 @@ def test_no_bundle(tmp_path: Path) -> None:
 
 
 # -- damaged bundles ---------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("command", ["run", "inspect"])
+def test_results_onto_a_full_disk(bundle: Bundle, video: Path, command: str) -> None:
+    words = ["run", bundle.path, "-s", video] if command == "run" else ["inspect", bundle.path]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "edge_cli", *map(str, words)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(),
+            timeout=60,
+        )
+    assert done.returncode == 10, done.stderr
+    assert "error: The disk is full" in done.stderr
+    assert "Traceback" not in done.stderr
