@@ -58,8 +58,8 @@ def convert(
 ) -> None:
     """Convert a trained Paddle model into a verified ONNX bundle.
 
-    Nothing is written unless ONNX computes what Paddle computes, on noise and natural clips,
-    frames in order, reversed and shuffled, batches of 1, 2 and 3.
+    Nothing is written unless ONNX computes what Paddle computes: on noise and on
+    natural clips, frames in order, reversed and shuffled, batches of 1, 2 and 3.
 
     Example: edgecls convert ppTSMv2.pdparams -o pptsmv2 --frames 16
     """
