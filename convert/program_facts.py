@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,15 +63,14 @@ def _read_pir(model: Path) -> ProgramFacts:
     )
 
 
-def _operators(program: Any) -> list[Any]:
-    found = []
+def _operators(program: Any) -> Iterator[Any]:
+    """All operators in order, those of nested regions behind the one that holds them."""
     for region in program["regions"]:
         for block in region["blocks"]:
             for operator in block["ops"]:
-                found.append(operator)
-                if "#" in operator and operator.get("regions"):
-                    found.extend(_operators(operator))
-    return [operator for operator in found if isinstance(operator["#"], str)]
+                yield operator
+                if operator.get("regions"):
+                    yield from _operators(operator)
 
 
 def _read_pdmodel(model: Path) -> ProgramFacts:
