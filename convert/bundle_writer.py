@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from models.card import CARD_NAME
-from models.errors import OutputError
+from models.errors import EdgeclsError, OutputError
 
 
 @contextmanager
@@ -42,9 +42,9 @@ def staged_bundle(target: Path, *, force: bool) -> Iterator[Path]:
         _put_in_place(staging, target)
         made = []
     except OSError as error:
-        if isinstance(error, OutputError):
+        if isinstance(error, EdgeclsError):  # some of ours are OSErrors too
             raise
-        raise output_error(error, target) from error
+        raise _output_error(error, target) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
         for folder in reversed(made):
@@ -52,7 +52,7 @@ def staged_bundle(target: Path, *, force: bool) -> Iterator[Path]:
                 folder.rmdir()
 
 
-def output_error(error: OSError, target: Path) -> OutputError:
+def _output_error(error: OSError, target: Path) -> OutputError:
     """Say in words why a bundle could not be written."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
         free_mib = shutil.disk_usage(_existing(target)).free >> 20

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from convert.families import FAMILY_MODULES, all_families
+from convert.families import FAMILY_MODULES, all_families, check_family_name
 from convert.locate import Located
 from convert.paddle_program import PaddleProgram, open_program, program_from_weights
 from convert.paddlex_config import PaddleXConfig
 from convert.pdparams import read_pdparams
 from convert.recognise import recognise, resolve_frames
 from convert.request import ConvertRequest
-from models.errors import CheckpointError, FamilyError, UsageError
+from models.errors import CheckpointError, UsageError
 from models.spec import ClipSpec, Resize
 
 EXPORTED = "exported"
@@ -54,6 +54,8 @@ def load(
     Raises:
         CheckpointError: The source cannot be used; see its subclasses.
     """
+    if request.family != "auto":
+        check_family_name(request.family)
     if located.kind == "pdparams":
         return _from_checkpoint(request, located, config, scratch)
     return _from_program(request, located, config)
@@ -180,11 +182,6 @@ def clip_spec(
 def _family_of_program(asked: str, config: PaddleXConfig | None) -> str:
     """An exported program does not tell its family; the user or PaddleX may."""
     if asked != "auto":
-        if asked not in FAMILY_MODULES:
-            raise FamilyError(
-                f"There is no family '{asked}'.",
-                hint=f"Known families: {', '.join(FAMILY_MODULES)}",
-            )
         return asked
     name = (config.model_name or "").lower() if config else ""
     return next(

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from convert.graph import INPUT_NAME
 from convert.locate import Located
 from convert.pdparams import Weights
 from convert.program_facts import ProgramFacts, read_program
@@ -23,8 +24,6 @@ from runtime.session import Tensor
 
 Reference = Callable[[Tensor], Tensor]
 """Clips float32 [N, T, 3, H, W] to logits float32 [N, classes], computed by Paddle."""
-
-INPUT_NAME = "clips"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

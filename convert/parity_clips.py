@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from models.bundle import expand_probe
 from models.spec import ClipSpec
 from runtime.preprocess import clip_tensor
 from runtime.records import Picture
@@ -23,9 +24,7 @@ def random_clips(clip: ClipSpec, count: int, seed: int) -> Tensor:
     Returns:
         float32 [count, T, 3, H, W].
     """
-    side = block_side(clip.crop)
-    seeds = noise_seeds(clip, count, seed)
-    return seeds.repeat(side, axis=-2).repeat(side, axis=-1)
+    return expand_probe(noise_seeds(clip, count, seed), block_side(clip.crop))
 
 
 def noise_seeds(clip: ClipSpec, count: int, seed: int) -> Tensor:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from convert.bundle_writer import output_error, staged_bundle
+from convert.bundle_writer import staged_bundle
 from convert.graph import (
     embed,
     fold_constants,
@@ -29,7 +29,6 @@ from convert.request import ConvertRequest
 from convert.to_onnx import onnx_from_program, require_exporter
 from models.bundle import expand_probe
 from models.card import CARD_NAME, BundleFile, ModelCard, Probe, Provenance, Variant, sha256_of
-from models.errors import EdgeclsError
 from models.version import edgecls_version
 
 MODEL_NAME, PROBE_NAME = "model.onnx", "probe.npz"
@@ -80,16 +79,13 @@ def convert(request: ConvertRequest, on_step: OnStep = _silent) -> Converted:
     located = locate(request.source)
     config = read_paddlex_config(located.config) if located.config else None
     require_exporter()
-    with staged_bundle(request.output, force=request.force) as staging:
-        try:
-            with tempfile.TemporaryDirectory(prefix="edgecls-") as scratch:
-                card, notes = _fill(
-                    staging, Path(scratch), request, located=located, config=config, on_step=on_step
-                )
-        except OSError as error:
-            if isinstance(error, EdgeclsError):
-                raise
-            raise output_error(error, request.output.absolute()) from error
+    with (
+        staged_bundle(request.output, force=request.force) as staging,
+        tempfile.TemporaryDirectory(prefix="edgecls-") as scratch,
+    ):
+        card, notes = _fill(
+            staging, Path(scratch), request, located=located, config=config, on_step=on_step
+        )
     return Converted(path=request.output, card=card, notes=notes)
 
 

@@ -8,13 +8,12 @@ import os
 import signal
 import sys
 import traceback
-from importlib.util import find_spec
 from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
-from edge_cli import bench_cmd, inspect_cmd, models_cmd, run_cmd, verify_cmd
+from edge_cli import bench_cmd, convert_cmd, inspect_cmd, models_cmd, run_cmd, verify_cmd
 from models.errors import EdgeclsError, OutputError
 
 EXIT_BUG = 70
@@ -100,10 +99,7 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_global_options)
-    if find_spec("edge_cli.convert_cmd") is not None:
-        from importlib import import_module
-
-        app.command("convert")(import_module("edge_cli.convert_cmd").convert)
+    app.command("convert")(convert_cmd.convert)
     app.command("run")(run_cmd.run)
     app.command("inspect")(inspect_cmd.inspect)
     app.command("verify")(verify_cmd.verify)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from convert.family import Family
-from models.errors import UsageError
+from models.errors import FamilyError
 from models.extras import extra
 
 FAMILY_MODULES: dict[str, str] = {
@@ -18,17 +18,26 @@ FAMILY_MODULES: dict[str, str] = {
 """Family name as used by `--family`, and the module that defines it."""
 
 
+def check_family_name(name: str) -> None:
+    """Refuse a name that no family has; loads nothing.
+
+    Raises:
+        FamilyError: There is no such family.
+    """
+    if name not in FAMILY_MODULES:
+        raise FamilyError(
+            f"There is no family '{name}'.", hint=f"Known families: {', '.join(FAMILY_MODULES)}"
+        )
+
+
 def family_named(name: str) -> Family:
     """Load one family; this imports PaddlePaddle.
 
     Raises:
-        UsageError: There is no such family.
+        FamilyError: There is no such family.
         MissingExtra: PaddlePaddle is not installed.
     """
-    if name not in FAMILY_MODULES:
-        raise UsageError(
-            f"There is no family '{name}'.", hint=f"Known families: {', '.join(FAMILY_MODULES)}"
-        )
+    check_family_name(name)
     with extra("convert", "Building a Paddle network"):
         module = import_module(FAMILY_MODULES[name])
     family: Family = module.FAMILY
