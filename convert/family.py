@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 Shapes = Mapping[str, tuple[int, ...]]
 """Shape of every tensor of a checkpoint, by name."""
 
+ParameterNames = Mapping[str, str]
+"""Name that Paddle gave each parameter, by the name of the tensor: `linear_1.w_0` by
+`head.fc.weight`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Architecture:
@@ -39,7 +43,12 @@ class Family:
     Attributes:
         name: Name used by `--family`.
         marks: Tensor names that together tell this family from all others.
-        default_frames: Frame counts that published members use.
+        default_frames: Frame counts that published members use, the usual one first.
+        any_frames: The network has no temporal operation but a mean, so that any number of
+            frames will do and the usual one is taken without asking.
+        claims: Tells this family from one with the very same tensors by the names that Paddle
+            gave the parameters when the network was built (tensor name to parameter name; empty
+            where the checkpoint has lost them). True only when they decide.
         read: Reads the architecture off the shapes of a checkpoint that bears the marks. It may
             raise `KeyError` for a tensor that it needs and that is not there.
         build: Makes the Paddle network for an architecture and a number of frames: eval mode,
@@ -57,6 +66,8 @@ class Family:
     build: Callable[[Architecture, int], nn.Layer]
     fold: Callable[[nn.Layer], None]
     clip: Callable[[int], ClipSpec]
+    any_frames: bool = False
+    claims: Callable[[ParameterNames], bool] = lambda _: False
 
 
 def count_from(shapes: Shapes, pattern: str) -> int:

@@ -5,7 +5,7 @@ A bundle is a folder::
     BUNDLE/
       card.json    what the model is, how to feed it, proof that it is right
       model.onnx   dynamic batch, preprocessing also in its metadata
-      probe.npz    inputs and the logits that Paddle gave for them
+      probe.npz    inputs and the logits that the reference gave for them
 
 The card holds no date and no path, so that the same checkpoint gives the same bytes.
 """
@@ -53,14 +53,60 @@ class BundleFile(BaseModel):
         return cls(file=path.name, sha256=sha256_of(path), size_bytes=path.stat().st_size)
 
 
+class VariantCheck(BaseModel):
+    """How far a variant is from the fp32 graph, over the clips of the parity check.
+
+    Attributes:
+        clips: Number of clips compared.
+        max_rel_diff: Largest difference of a logit, over the range of the fp32 logits.
+        max_probability_diff: Largest difference of a class's probability, 0 to 1.
+        top1_agreement: Share of clips whose best class is the same, 0 to 1.
+    """
+
+    model_config = _FROZEN
+
+    clips: Annotated[int, Field(ge=1)]
+    max_rel_diff: float
+    max_probability_diff: float
+    top1_agreement: float
+
+
 class Variant(BundleFile):
-    """One graph of the model at one numeric precision."""
+    """One graph of the model.
+
+    Attributes:
+        precision: Numeric precision of weights and arithmetic; input and output stay float32.
+        batch: Fixed batch size, every shape of the graph being static; None when it is free.
+        check: Comparison with the fp32 graph; None for the fp32 graph itself.
+    """
 
     precision: Literal["fp32", "fp16", "int8"]
+    batch: Annotated[int, Field(ge=1)] | None = None
+    check: VariantCheck | None = None
+
+    @property
+    def title(self) -> str:
+        """E.g. "fp32", or "fp32, batch 1" where the batch size is fixed."""
+        return self.precision if self.batch is None else f"{self.precision}, batch {self.batch}"
+
+
+class GraphFacts(BaseModel):
+    """What the fp32 graph consists of.
+
+    Attributes:
+        macs: Multiply-accumulates of one clip: those of Conv, ConvTranspose, Gemm and MatMul,
+            counted from the shapes of the graph; bias, activations and pooling are not counted.
+        nodes: Number of nodes by operator.
+    """
+
+    model_config = _FROZEN
+
+    macs: Annotated[int, Field(ge=0)]
+    nodes: dict[str, int]
 
 
 class ParityCase(BaseModel):
-    """One comparison of Paddle and ONNX Runtime.
+    """One comparison of the reference and ONNX Runtime.
 
     Attributes:
         clip: Kind of input.
@@ -86,6 +132,9 @@ class Certificate(BaseModel):
 
     Attributes:
         reference: What the graph was compared with, e.g. "paddlepaddle 3.3.1".
+        proves: `training` when the reference is the framework that the model was trained in;
+            `graph` when it is the ONNX file that was given, so that nothing is known about how
+            faithful that file is.
         engine: What ran the graph, e.g. "onnxruntime 1.23.2 (CPUExecutionProvider)".
         tolerance: Largest `max_rel_diff` that passes.
         logit_range: Range (max - min) of all reference logits of all cases.
@@ -102,6 +151,7 @@ class Certificate(BaseModel):
     model_config = _FROZEN
 
     reference: str
+    proves: Literal["training", "graph"] = "training"
     engine: str
     tolerance: float
     logit_range: float
@@ -120,7 +170,7 @@ class Provenance(BaseModel):
     Attributes:
         source: Name of the file converted (no folder).
         source_sha256: Its digest.
-        source_kind: `pdparams`, `pdmodel` or `pir`.
+        source_kind: `pdparams`, `pdmodel`, `pir` or `onnx`.
         converter: "edgecls X.Y.Z".
     """
 
@@ -128,7 +178,7 @@ class Provenance(BaseModel):
 
     source: str
     source_sha256: Sha256
-    source_kind: Literal["pdparams", "pdmodel", "pir"]
+    source_kind: Literal["pdparams", "pdmodel", "pir", "onnx"]
     converter: str
 
 
@@ -154,7 +204,9 @@ class ModelCard(BaseModel):
         output: What the graph's output is; softmax is applied once, after it.
         opset: ONNX opset of the default domain.
         parameters: Number of weights in the fp32 graph.
-        variants: Graphs by precision; the first is fp32.
+        graph: What the fp32 graph consists of.
+        variants: Graphs by precision and batch size; the first is fp32 with a free batch size
+            (or with that of the source, where it is fixed).
         probe: Stored inputs for `edgecls verify`.
         certificate: Proof of parity.
         provenance: Where the weights came from.
@@ -170,6 +222,7 @@ class ModelCard(BaseModel):
     output: Literal["logits"] = "logits"
     opset: int
     parameters: int
+    graph: GraphFacts | None = None
     variants: Annotated[tuple[Variant, ...], Field(min_length=1)]
     probe: Probe
     certificate: Certificate
@@ -177,9 +230,9 @@ class ModelCard(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> ModelCard:
-        precisions = [variant.precision for variant in self.variants]
-        if precisions[0] != "fp32" or len(set(precisions)) != len(precisions):
-            raise ValueError(f"variants must start with fp32 and be distinct, got {precisions}")
+        kinds = [(variant.precision, variant.batch) for variant in self.variants]
+        if kinds[0][0] != "fp32" or len(set(kinds)) != len(kinds):
+            raise ValueError(f"variants must start with fp32 and be distinct, got {kinds}")
         return self
 
     @property
@@ -187,17 +240,22 @@ class ModelCard(BaseModel):
         """Number of classes."""
         return len(self.labels)
 
-    def variant(self, precision: str) -> Variant:
-        """Look a graph up by precision.
+    def variant(self, precision: str, *, batch: int | None = None) -> Variant:
+        """Look a graph up.
+
+        Args:
+            precision: Its numeric precision.
+            batch: Its fixed batch size; None for the first graph of that precision.
 
         Raises:
             BundleError: The bundle has no such variant.
         """
         for variant in self.variants:
-            if variant.precision == precision:
+            if variant.precision == precision and batch in (None, variant.batch):
                 return variant
-        have = ", ".join(variant.precision for variant in self.variants)
-        raise BundleError(f"The bundle has no {precision} variant, only {have}.")
+        asked = precision if batch is None else f"{precision} for batches of {batch}"
+        have = ", ".join(variant.title for variant in self.variants)
+        raise BundleError(f"The bundle has no {asked} variant, only {have}.")
 
     def to_json(self) -> str:
         """Serialise; the same card always gives the same text."""

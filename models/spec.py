@@ -20,11 +20,13 @@ class Resize(BaseModel):
     Attributes:
         policy: `fixed_4_3` makes the short side `short_side` and the long side
             `int(short_side * 4 / 3)` *whatever the true aspect ratio*, as PaddleVideo and
-            PaddleX do by default; `keep_aspect` keeps the ratio, long side rounded down;
+            PaddleX do by default; `keep_aspect` keeps the ratio;
             `stretch` makes a square.
         short_side: Length of the shorter side after resizing, in pixels.
         library: Whose bilinear filter. Pillow widens the filter when it shrinks (antialias),
             OpenCV does not: the same clip differs visibly.
+        long_side: Rounding of the long side under `keep_aspect`: `down`, or `nearest` (halves
+            up), PaddleVideo's `do_round`.
         skip_if_short_side_fits: Leave a picture alone whose short side already has the right
             length, whatever its long side. The reference implementations do so.
     """
@@ -34,6 +36,7 @@ class Resize(BaseModel):
     policy: Literal["fixed_4_3", "keep_aspect", "stretch"] = "fixed_4_3"
     short_side: Side = 256
     library: Literal["pillow", "opencv"] = "pillow"
+    long_side: Literal["down", "nearest"] = "down"
     skip_if_short_side_fits: bool = True
 
     def target(self, width: int, height: int) -> tuple[int, int]:
@@ -55,8 +58,14 @@ class Resize(BaseModel):
         if self.policy == "fixed_4_3":
             long = int(short * 4.0 / 3.0)
         else:
-            long = int(max(width, height) * short / min(width, height))
+            long = self._kept_long_side(short=min(width, height), long=max(width, height))
         return (short, long) if width <= height else (long, short)
+
+    def _kept_long_side(self, *, short: int, long: int) -> int:
+        """Long side under `keep_aspect`; multiplied in the order in which PaddleVideo does."""
+        if self.long_side == "nearest":
+            return int(long * (self.short_side / short) + 0.5)
+        return int(long * self.short_side / short)
 
 
 class ClipSpec(BaseModel):
@@ -66,9 +75,15 @@ class ClipSpec(BaseModel):
     `(pixel / 255 - mean) / std` of the centre crop of the resized picture.
 
     Attributes:
-        frames: Segments T of a clip; one frame, the centre one, is taken of each.
+        frames: Segments T of a clip; one frame is taken of each.
+        segment_frame: Which frame of a segment, see `runtime.sampling`: `centre` (PaddleVideo's
+            default), or `left` (its `select_left`, for segments of fractional length).
         resize: Geometry and filter of the resize.
         crop: Side of the centre crop, in pixels.
+        crop_offset: Offset of the centre crop when the margins are uneven: `round` (halves to the
+            even number) or `down`.
+        views: Crops per frame that the family is tested with on whole files: 1 is the centre,
+            10 the centre and the four corners, each also mirrored.
         mean: Per-channel mean in units of full scale (1.0 = 255), RGB order.
         std: Per-channel standard deviation, same units and order.
         layout: Axis order of the input tensor.
@@ -80,7 +95,10 @@ class ClipSpec(BaseModel):
 
     frames: Annotated[int, Field(ge=1, le=256)]
     resize: Resize = Resize()
+    segment_frame: Literal["centre", "left"] = "centre"
     crop: Side = 224
+    crop_offset: Literal["round", "down"] = "round"
+    views: Literal[1, 10] = 1
     mean: Triple = IMAGENET_MEAN
     std: Triple = IMAGENET_STD
     layout: Literal["NTCHW"] = "NTCHW"
