@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from convert.checkpoint import read_checkpoint
 from convert.families import FAMILY_MODULES, all_families, check_family_name
 from convert.locate import Located
 from convert.paddle_program import PaddleProgram, open_program, program_from_weights
 from convert.paddlex_config import PaddleXConfig
-from convert.pdparams import read_pdparams
 from convert.recognise import recognise, resolve_frames
 from convert.request import ConvertRequest
 from models.errors import CheckpointError, UsageError
@@ -31,6 +31,7 @@ class LoadedModel:
         program: The program on disk, and its reference logits.
         clip: What the model takes.
         classes: Number of logits.
+        notes: What was chosen or assumed on the way, one sentence each.
     """
 
     family: str
@@ -38,6 +39,7 @@ class LoadedModel:
     program: PaddleProgram
     clip: ClipSpec
     classes: int
+    notes: tuple[str, ...] = ()
 
 
 def load(
@@ -64,19 +66,25 @@ def load(
 def _from_checkpoint(
     request: ConvertRequest, located: Located, config: PaddleXConfig | None, scratch: Path
 ) -> LoadedModel:
-    weights = read_pdparams(located.path)
-    shapes = {name: tuple(array.shape) for name, array in weights.items()}
-    recognised = recognise(shapes, all_families(), asked=request.family)
+    checkpoint = read_checkpoint(located.path, part=request.part)
+    recognised = recognise(
+        {name: tuple(array.shape) for name, array in checkpoint.weights.items()},
+        all_families(),
+        asked=request.family,
+        parameter_names=checkpoint.parameter_names,
+        renamed=checkpoint.renamed,
+    )
     family, architecture = recognised.family, recognised.architecture
-    frames = resolve_frames(
+    frames, frames_notes = resolve_frames(
         asked=request.frames,
         config=config.frames if config else None,
         weights=architecture.frames,
         defaults=family.default_frames,
+        any_frames=family.any_frames,
     )
     clip = clip_spec(family.clip(frames), request, config)
     program = program_from_weights(
-        weights, recognised, frames=frames, size=clip.crop, folder=scratch
+        checkpoint.weights, recognised, frames=frames, size=clip.crop, folder=scratch
     )
     return LoadedModel(
         family=family.name,
@@ -84,6 +92,7 @@ def _from_checkpoint(
         program=program,
         clip=clip,
         classes=architecture.classes,
+        notes=(*checkpoint.notes, *recognised.notes, *frames_notes),
     )
 
 
@@ -92,7 +101,7 @@ def _from_program(
 ) -> LoadedModel:
     program = open_program(located)
     _, frames, _, height, width = program.input_shape
-    frames = resolve_frames(
+    frames, notes = resolve_frames(
         asked=request.frames,
         config=config.frames if config else None,
         weights=frames if frames > 0 else None,
@@ -124,6 +133,7 @@ def _from_program(
         program=program,
         clip=clip,
         classes=int(logits.shape[1]),
+        notes=notes,
     )
 
 

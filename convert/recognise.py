@@ -2,33 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
-from convert.family import Architecture, Family, Shapes
+from convert.family import Architecture, Family, ParameterNames, Shapes
 from convert.pdparams import Weights
 from models.errors import FamilyError, WeightMismatch
 
 _SHOWN = 3
+_NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recognised:
-    """What a checkpoint is."""
+    """What a checkpoint is.
+
+    Attributes:
+        family: Its family.
+        architecture: The member of that family.
+        notes: How it was told where the tensors alone do not tell, one sentence each.
+    """
 
     family: Family
     architecture: Architecture
+    notes: tuple[str, ...] = ()
 
 
-def recognise(shapes: Shapes, families: Sequence[Family], *, asked: str = "auto") -> Recognised:
+def recognise(
+    shapes: Shapes,
+    families: Sequence[Family],
+    *,
+    asked: str = "auto",
+    parameter_names: ParameterNames = _NO_NAMES,
+    renamed: bool = False,
+) -> Recognised:
     """Decide which family a checkpoint belongs to.
 
     Args:
         shapes: Shape of every tensor.
         families: Families to try.
         asked: Name that the user gave, or "auto".
+        parameter_names: Name that Paddle gave a parameter, by the name of the tensor.
+        renamed: The names had no `backbone.`; it was added.
 
     Raises:
         FamilyError: None or several families fit, or another one than asked.
@@ -60,6 +78,13 @@ def recognise(shapes: Shapes, families: Sequence[Family], *, asked: str = "auto"
             hint="Export it with Paddle and convert the exported model: SRC may be a folder with"
             " inference.json and inference.pdiparams.",
         )
+    claimed = [family for family in fitting if family.claims(parameter_names)]
+    notes: tuple[str, ...] = ()
+    if len(fitting) > 1 and len(claimed) == 1:
+        fitting = claimed
+        notes = (f"{claimed[0].name} was told from its twin by the names of the parameters",)
+    if renamed:
+        notes = (*notes, "the names of the tensors had no 'backbone.'")
     if len(fitting) > 1:
         raise FamilyError(
             f"The checkpoint fits several families: {', '.join(names)}.",
@@ -67,7 +92,7 @@ def recognise(shapes: Shapes, families: Sequence[Family], *, asked: str = "auto"
         )
     family = fitting[0]
     try:
-        return Recognised(family=family, architecture=family.read(shapes))
+        return Recognised(family=family, architecture=family.read(shapes), notes=notes)
     except KeyError as error:
         raise WeightMismatch(
             f"The checkpoint is a {family.name}, but its tensor {error.args[0]} is missing."
@@ -80,15 +105,24 @@ def recognise(shapes: Shapes, families: Sequence[Family], *, asked: str = "auto"
 
 
 def resolve_frames(
-    *, asked: int | None, config: int | None, weights: int | None, defaults: Sequence[int]
-) -> int:
+    *,
+    asked: int | None,
+    config: int | None,
+    weights: int | None,
+    defaults: Sequence[int],
+    any_frames: bool = False,
+) -> tuple[int, tuple[str, ...]]:
     """Settle the number of frames per clip.
 
     Args:
         asked: From `--frames`.
         config: From `inference.yml`.
         weights: From the weights or the exported program.
-        defaults: Counts that published members use, for the question.
+        defaults: Counts that published members use, the usual one first.
+        any_frames: Any number will do, so that the usual one is taken without asking.
+
+    Returns:
+        Frames per clip, and what was assumed, one sentence each.
 
     Raises:
         FamilyError: Nothing tells T, or two sources disagree.
@@ -100,11 +134,16 @@ def resolve_frames(
                     f"{origin} says {value} frames, but the model is built for {weights}.",
                     hint=f"--frames {weights}",
                 )
-        return weights
+        return weights, ()
     if asked is not None:
-        return asked
+        return asked, ()
     if config is not None:
-        return config
+        return config, ()
+    if any_frames:
+        return defaults[0], (
+            f"any number of frames works; {defaults[0]}, which the family was tested with, was"
+            " taken; fewer is faster: --frames 8",
+        )
     choices = " or ".join(map(str, defaults))
     raise FamilyError(
         "How many frames does a clip have? A temporal shift has no weights, so the checkpoint"

@@ -10,6 +10,9 @@ from models.errors import UsageError
 
 MIN_OPSET, DEFAULT_OPSET, MAX_OPSET = 13, 17, 21
 
+PARTS = ("auto", "model", "ema", "student", "teacher")
+"""Networks that a training checkpoint may hold; `auto` takes the model's own, or the student."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConvertRequest:
@@ -22,6 +25,7 @@ class ConvertRequest:
         source: A `.pdparams`, an exported model file, or a folder that holds one.
         output: Folder of the bundle to make.
         family: Family name, or "auto".
+        part: Which network of a training checkpoint: one of `PARTS`.
         frames: Frames per clip.
         labels: File with one class name per line.
         opset: ONNX opset of the graph.
@@ -33,12 +37,13 @@ class ConvertRequest:
         force: Replace a bundle that is already there.
 
     Raises:
-        UsageError: A number is outside its range.
+        UsageError: A value is outside its range.
     """
 
     source: Path
     output: Path
     family: str = "auto"
+    part: str = "auto"
     frames: int | None = None
     labels: Path | None = None
     opset: int = DEFAULT_OPSET
@@ -50,6 +55,8 @@ class ConvertRequest:
     force: bool = False
 
     def __post_init__(self) -> None:
+        if self.part not in PARTS:
+            raise UsageError(f"--part must be one of {', '.join(PARTS)}, got '{self.part}'.")
         if not MIN_OPSET <= self.opset <= MAX_OPSET:
             raise UsageError(
                 f"--opset must be {MIN_OPSET} to {MAX_OPSET}, got {self.opset}:"

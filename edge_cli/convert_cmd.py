@@ -28,6 +28,10 @@ def convert(
     family: Annotated[
         str, typer.Option(metavar="auto|NAME", help="pp-tsmv2 or pp-tsm; read off the weights.")
     ] = "auto",
+    part: Annotated[
+        Literal["auto", "model", "ema", "student", "teacher"],
+        typer.Option(help="Which network of a training checkpoint that holds several."),
+    ] = "auto",
     frames: Annotated[
         int | None,
         typer.Option(metavar="T", help="Frames per clip (num_seg), where the source is silent."),
@@ -70,6 +74,7 @@ def convert(
         source=source,
         output=output,
         family=family,
+        part=part,
         frames=frames,
         labels=labels,
         opset=opset,

@@ -192,9 +192,10 @@ def request(folder: Path, **changes: int | float | str) -> ConvertRequest:
         ({"frames": 0}, "--frames must be 1 to 256"),
         ({"size": 8}, "--size must be 16"),
         ({"clip_length_s": 0.0}, "--clip-length"),
+        ({"part": "half"}, "--part must be one of auto, model, ema, student, teacher, got .half"),
     ],
 )
-def test_requests_out_of_range(tmp_path: Path, changes: dict[str, int], message: str) -> None:
+def test_requests_out_of_range(tmp_path: Path, changes: dict[str, int | str], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         request(tmp_path, **changes)
 

@@ -89,7 +89,8 @@ def test_a_defining_tensor_with_too_few_axes() -> None:
     ],
 )
 def test_frames(asked: int | None, config: int | None, weights: int | None, expected: int) -> None:
-    assert resolve_frames(asked=asked, config=config, weights=weights, defaults=(8,)) == expected
+    settled = resolve_frames(asked=asked, config=config, weights=weights, defaults=(8,))
+    assert settled == (expected, ())
 
 
 def test_frames_unknown_is_a_question() -> None:
