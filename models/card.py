@@ -96,13 +96,16 @@ class GraphFacts(BaseModel):
     Attributes:
         macs: Multiply-accumulates of one clip: those of Conv, ConvTranspose, Gemm and MatMul,
             counted from the shapes of the graph; bias, activations and pooling are not counted.
-        nodes: Number of nodes by operator.
+        nodes: Number of nodes by operator, the most frequent first.
+        uncounted: Nodes by operator that multiply and accumulate (or might), but whose work could
+            not be counted; `macs` is a lower bound when there are any.
     """
 
     model_config = _FROZEN
 
     macs: Annotated[int, Field(ge=0)]
     nodes: dict[str, int]
+    uncounted: dict[str, int] = {}
 
 
 class ParityCase(BaseModel):
