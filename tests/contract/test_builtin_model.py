@@ -51,6 +51,17 @@ def test_size_and_card() -> None:
     assert bundle.card.clip.clip_length_s == 1.0
 
 
+def test_card_counts_its_own_graph() -> None:
+    onnx = pytest.importorskip("onnx", reason="needs the `convert` extra")
+    from convert.graph_facts import graph_facts
+
+    bundle = open_bundle(None)
+    facts = graph_facts(onnx.load(str(bundle.model_path())))
+    assert bundle.card.graph == facts
+    assert list(bundle.card.graph.nodes) == list(facts.nodes)
+    assert facts.uncounted == {}
+
+
 @NEEDS_ENGINES
 def test_verified_on_every_engine() -> None:
     report = verify_bundle(open_bundle(None))
