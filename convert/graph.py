@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,41 +13,9 @@ import numpy as np
 from models.card import METADATA_PREFIX
 from models.errors import ConversionError
 from models.extras import import_onnxruntime
-from models.spec import ClipSpec
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
-
-INPUT_NAME, OUTPUT_NAME, BATCH_AXIS = "clips", "logits", "N"
-
-
-def name_ends(graph: ModelProto, clip: ClipSpec, classes: int) -> None:
-    """Name input, output and batch axis in place, and state the input's shape.
-
-    Raises:
-        ConversionError: The graph has not exactly one input and one output.
-    """
-    from onnx import helper
-
-    body = graph.graph
-    initialised = {tensor.name for tensor in body.initializer}
-    inputs = [value for value in body.input if value.name not in initialised]
-    if len(inputs) != 1 or len(body.output) != 1:
-        raise ConversionError(
-            f"The exported graph has {len(inputs)} inputs and {len(body.output)} outputs;"
-            " a clip classifier has one of each."
-        )
-    renamed = {inputs[0].name: INPUT_NAME, body.output[0].name: OUTPUT_NAME}
-    for node in body.node:
-        for names in (node.input, node.output):
-            for index, name in enumerate(names):
-                names[index] = renamed.get(name, name)
-    ends = (
-        (inputs[0], INPUT_NAME, [BATCH_AXIS, *clip.input_shape()[1:]]),
-        (body.output[0], OUTPUT_NAME, [BATCH_AXIS, classes]),
-    )
-    for value, name, shape in ends:
-        value.CopyFrom(helper.make_tensor_value_info(name, 1, shape))
+    from onnx import GraphProto, ModelProto
 
 
 def fold_constants(graph: ModelProto, folder: Path) -> ModelProto:
@@ -98,6 +67,9 @@ def name_by_position(graph: ModelProto) -> None:
     for node in body.node:
         node.name = f"{node.op_type}_{seen[node.op_type]}"
         seen[node.op_type] += 1
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                _rename_in_subgraph(inner, renamed)
         for index, name in enumerate(node.input):
             if name:
                 node.input[index] = renamed.setdefault(name, f"{node.name}.{index}")
@@ -117,7 +89,19 @@ def name_by_position(graph: ModelProto) -> None:
     body.name = "clip_classifier"
 
 
-def embed(graph: ModelProto, entries: dict[str, object]) -> None:
+def _rename_in_subgraph(inner: GraphProto, renamed: Mapping[str, str]) -> None:
+    """Follow new names into the body of an If or Loop, which sees the tensors around it."""
+    for node in inner.node:
+        for index, name in enumerate(node.input):
+            node.input[index] = renamed.get(name, name)
+        for attribute in node.attribute:
+            for deeper in (attribute.g, *attribute.graphs):
+                _rename_in_subgraph(deeper, renamed)
+    for value in inner.output:
+        value.name = renamed.get(value.name, value.name)
+
+
+def embed(graph: ModelProto, entries: Mapping[str, object]) -> None:
     """Replace the graph's metadata by `entries`, as JSON under `edgecls.` keys."""
     from onnx import helper
 

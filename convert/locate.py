@@ -20,16 +20,19 @@ class Located:
     """The files of one source.
 
     Attributes:
-        kind: `pdparams` (weights only), `pdmodel` (program of Paddle 2) or `pir` (of Paddle 3).
+        kind: `pdparams` (weights only), `pdmodel` (program of Paddle 2), `pir` (of Paddle 3) or
+            `onnx`.
         path: The file given to the converter: weights, or the program.
         weights: The weights of an exported model; equals `path` for a checkpoint.
         config: PaddleX's `inference.yml` beside it, if there is one.
+        notes: What was chosen among several files, one sentence each.
     """
 
-    kind: Literal["pdparams", "pdmodel", "pir"]
+    kind: Literal["pdparams", "pdmodel", "pir", "onnx"]
     path: Path
     weights: Path
     config: Path | None
+    notes: tuple[str, ...] = ()
 
 
 def locate(source: Path) -> Located:
@@ -48,6 +51,8 @@ def locate(source: Path) -> Located:
         source = _only_model_in(source)
     if source.suffix == ".pdparams":
         return Located(kind="pdparams", path=source, weights=source, config=_config(source))
+    if source.suffix == ".onnx":
+        return Located(kind="onnx", path=source, weights=source, config=None)
     program = _program_for(source)
     weights = program.with_suffix(".pdiparams")
     if not weights.exists():

@@ -7,13 +7,12 @@ function that computes reference logits.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from convert.graph import INPUT_NAME
+from convert.ends import INPUT_NAME, RawRun
 from convert.locate import Located
 from convert.pdparams import Weights
 from convert.program_facts import ProgramFacts, read_program
@@ -21,9 +20,6 @@ from convert.recognise import Recognised, check_weights
 from models.errors import CheckpointError, ConversionError, OutputError
 from runtime.cpu import usable_cpus
 from runtime.session import Tensor
-
-Reference = Callable[[Tensor], Tensor]
-"""Clips float32 [N, T, 3, H, W] to logits float32 [N, classes], computed by Paddle."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,15 +31,16 @@ class PaddleProgram:
         weights: `.pdiparams` file.
         input_shape: Shape of the input, -1 for a free axis.
         leaky_slopes: Slope of every `leaky_relu`, in program order.
-        reference: Reference logits. For a checkpoint this is the network as trained, with its
-            branches *not* folded, so that folding is verified like everything else.
+        run: What Paddle computes: from an input to the output, both as the program has them. For
+            a checkpoint this is the network as trained, with its branches *not* folded, so that
+            folding is verified like everything else.
     """
 
     model: Path
     weights: Path
     input_shape: tuple[int, ...]
     leaky_slopes: tuple[float, ...]
-    reference: Reference
+    run: RawRun
 
 
 def program_from_weights(
@@ -86,7 +83,7 @@ def program_from_weights(
         path for path in (folder / "inference.json", folder / "inference.pdmodel") if path.exists()
     )
 
-    def reference(clips: Tensor) -> Tensor:
+    def run(clips: Tensor) -> Tensor:
         with paddle.no_grad():
             logits: Tensor = trained(paddle.to_tensor(clips)).numpy()
         return logits
@@ -96,7 +93,7 @@ def program_from_weights(
         weights=program.with_suffix(".pdiparams"),
         input_shape=shape,
         leaky_slopes=_saved_facts(program).leaky_slopes,
-        reference=reference,
+        run=run,
     )
 
 
@@ -144,11 +141,6 @@ def open_program(located: Located) -> PaddleProgram:
             f"{located.path} has {len(facts.input_shapes)} inputs and {facts.outputs} outputs; a"
             " clip classifier has one of each."
         )
-    shape = facts.input_shapes[0]
-    if len(shape) != 5 or shape[2] != 3:
-        raise CheckpointError(
-            f"{located.path} takes {list(shape)}; expected one clip tensor [N, T, 3, H, W]."
-        )
     config = inference.Config(str(located.path), str(located.weights))
     config.disable_gpu()
     config.disable_mkldnn()
@@ -163,10 +155,10 @@ def open_program(located: Located) -> PaddleProgram:
         ) from error
     source, sink = predictor.get_input_names()[0], predictor.get_output_names()[0]
 
-    def reference(clips: Tensor) -> Tensor:
+    def run(raw: Tensor) -> Tensor:
         handle = predictor.get_input_handle(source)
-        handle.reshape(clips.shape)
-        handle.copy_from_cpu(np.ascontiguousarray(clips))
+        handle.reshape(raw.shape)
+        handle.copy_from_cpu(np.ascontiguousarray(raw))
         predictor.run()
         logits: Tensor = predictor.get_output_handle(sink).copy_to_cpu()
         return logits
@@ -176,7 +168,7 @@ def open_program(located: Located) -> PaddleProgram:
         weights=located.weights,
         input_shape=facts.input_shapes[0],
         leaky_slopes=facts.leaky_slopes,
-        reference=reference,
+        run=run,
     )
 
 

@@ -1,9 +1,9 @@
-"""The parity certificate: what ONNX computes is what Paddle computes, or there is no bundle."""
+"""The parity certificate: what ONNX computes is what the reference computes, or no bundle."""
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -12,13 +12,16 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.paddle_program import Reference
 from convert.parity_clips import natural_clips, random_clips
 from models.card import Certificate, ParityCase
 from models.errors import ParityError
 from models.extras import import_onnxruntime
 from models.spec import ClipSpec
+from runtime.backends._engine import in_fixed_batches
 from runtime.session import Tensor
+
+Reference = Callable[[Tensor], Tensor]
+"""Clips float32 [N, T, 3, H, W] to logits float32 [N, classes]."""
 
 TOLERANCE = 1e-4
 """Largest difference that passes, relative to the range of the reference logits."""
@@ -53,35 +56,49 @@ def frame_order(order: Order, frames: int) -> NDArray[np.intp]:
     return indices
 
 
+def parity_scenes(clip: ClipSpec) -> Iterator[tuple[Literal["random", "natural"], Tensor]]:
+    """The clips of the comparison: per kind one scene, its frames in the orders of `ORDERS`.
+
+    Yields:
+        The kind, and float32 [3, T, 3, H, W]: three different clips; always the same ones.
+    """
+    for seed, (kind, make) in enumerate(_MAKERS):
+        scene = make(clip, 1, seed)
+        yield (
+            kind,
+            np.concatenate([scene[:, frame_order(order, clip.frames)] for order in ORDERS]),
+        )
+
+
 def compare(
     reference: Reference,
     onnx: Reference,
     clip: ClipSpec,
     *,
+    batches: tuple[int, ...] = BATCHES,
     on_case: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Compared]:
     """Run both sides on every kind of clip, frame order and batch size.
 
-    Per kind there is one scene, its frames in three orders: three different clips. A batch of
-    N starts with the order under test and goes on with the others, so that no two clips of a
-    batch are alike. Paddle sees one clip at a time, ONNX whole batches: a graph that mixes up
-    the clips of a batch, or that froze the frame order it was traced with, cannot pass.
+    A batch of N starts with the order under test and goes on with the others, so that no two
+    clips of a batch are alike. The reference sees one clip at a time, ONNX whole batches: a graph
+    that mixes up the clips of a batch, or that froze the frame order it was traced with, cannot
+    pass.
 
     Args:
-        reference: Logits by Paddle.
+        reference: Logits by the reference.
         onnx: Logits by the graph under test.
         clip: What the network takes.
+        batches: Batch sizes that the graph is made for.
         on_case: Told the number of cases done and the total.
     """
-    compared = []
-    total = len(_MAKERS) * len(ORDERS) * len(BATCHES)
-    for seed, (kind, make) in enumerate(_MAKERS):
-        scene = make(clip, 1, seed)
-        clips = np.concatenate([scene[:, frame_order(order, clip.frames)] for order in ORDERS])
+    compared: list[Compared] = []
+    total = len(_MAKERS) * len(ORDERS) * len(batches)
+    for kind, clips in parity_scenes(clip):
         truth = np.concatenate([reference(one[None].copy()) for one in clips])
         for first, order in enumerate(ORDERS):
             turn = np.roll(np.arange(len(ORDERS)), -first)
-            for batch in BATCHES:
+            for batch in batches:
                 compared.append(
                     Compared(
                         clip=kind,
@@ -95,10 +112,35 @@ def compare(
     return compared
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Witness:
+    """What the reference is, in words.
+
+    Attributes:
+        name: For the certificate, e.g. "paddlepaddle 3.3.1".
+        short: For messages, e.g. "Paddle".
+        proves: See `Certificate`.
+    """
+
+    name: str
+    short: str
+    proves: Literal["training", "graph"]
+
+
 def certify(
-    compared: list[Compared], *, repairs: tuple[str, ...], versions: Mapping[str, str]
+    compared: list[Compared],
+    witness: Witness,
+    *,
+    repairs: tuple[str, ...],
+    versions: Mapping[str, str],
 ) -> Certificate:
     """Judge the comparison.
+
+    Args:
+        compared: Every case.
+        witness: What the reference is.
+        repairs: Defects mended on the way.
+        versions: Of the libraries involved.
 
     Raises:
         ParityError: A logit is off by more than `TOLERANCE` of the range, or is not finite.
@@ -106,7 +148,7 @@ def certify(
     everything = np.concatenate([case.reference for case in compared])
     if not np.isfinite(everything).all():
         raise ParityError(
-            "Paddle itself computes NaN or infinite logits from this checkpoint.",
+            f"{witness.short} itself computes NaN or infinite logits.",
             hint="The training diverged; use an earlier checkpoint.",
         )
     logit_range = float(np.ptp(everything))
@@ -119,9 +161,10 @@ def certify(
     worst = max(cases, key=lambda case: case.max_abs_diff)
     if not worst.max_rel_diff <= TOLERANCE:
         raise ParityError(
-            f"ONNX differs from Paddle by {worst.max_abs_diff:.3g}, {worst.max_rel_diff:.2e} of"
-            f" the logit range {logit_range:.4g}; at most {TOLERANCE:g} is allowed. Worst case:"
-            f" {worst.clip} clip, frames {worst.order.replace('_', ' ')}, batch {worst.batch}."
+            f"ONNX differs from {witness.short} by {worst.max_abs_diff:.3g},"
+            f" {worst.max_rel_diff:.2e} of the logit range {logit_range:.4g}; at most"
+            f" {TOLERANCE:g} is allowed. Worst case: {worst.clip} clip,"
+            f" frames {worst.order.replace('_', ' ')}, batch {worst.batch}."
             " No bundle was written.",
             hint="The exporter changed the network. Try another --opset, and report the model.",
         )
@@ -135,7 +178,8 @@ def certify(
     )
     clips = sum(case.batch for case in cases)
     return Certificate(
-        reference=f"paddlepaddle {versions['paddlepaddle']}",
+        reference=witness.name,
+        proves=witness.proves,
         engine=f"onnxruntime {versions['onnxruntime']} (CPUExecutionProvider)",
         tolerance=TOLERANCE,
         logit_range=logit_range,
@@ -163,8 +207,13 @@ def _judge(case: Compared, logit_range: float) -> ParityCase:
     )
 
 
-def onnx_logits(path: Path) -> Reference:
-    """A function that runs a graph on ONNX Runtime's CPU provider."""
+def onnx_logits(path: Path, *, batch: int | None = None) -> Reference:
+    """A function that runs a graph on ONNX Runtime's CPU provider.
+
+    Args:
+        path: The graph.
+        batch: Its batch size, where it is fixed.
+    """
     onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
@@ -176,10 +225,9 @@ def onnx_logits(path: Path) -> Reference:
         logits: Tensor = session.run(None, {name: clips})[0]
         return logits
 
-    return run
+    return run if batch is None else lambda clips: in_fixed_batches(clips, batch, run)
 
 
-def library_versions() -> dict[str, str]:
-    """Versions of everything that takes part in a conversion."""
-    libraries = ("paddlepaddle", "paddle2onnx", "onnx", "onnxruntime", "numpy")
+def library_versions(libraries: Iterable[str]) -> dict[str, str]:
+    """Versions of the libraries that took part in a conversion, and of Python."""
     return {name: version(name) for name in libraries} | {"python": platform.python_version()}

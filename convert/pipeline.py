@@ -4,32 +4,43 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from convert.bundle_writer import staged_bundle
-from convert.graph import (
-    embed,
-    fold_constants,
-    name_by_position,
-    name_ends,
-    parameter_count,
-    save,
-)
+from convert.ends import Ends
+from convert.graph import embed, fold_constants, name_by_position, parameter_count, save
+from convert.graph_facts import graph_facts
 from convert.labels import checked_labels, default_labels, read_labels
-from convert.loaded import LoadedModel, load
+from convert.load import load
+from convert.loaded import Exported, LoadedModel
 from convert.locate import Located, locate
 from convert.paddlex_config import PaddleXConfig, read_paddlex_config
-from convert.parity import certify, compare, library_versions, onnx_logits
-from convert.parity_clips import block_side, noise_seeds
-from convert.repairs import repair_leaky_relu
+from convert.parity import (
+    BATCHES,
+    TOLERANCE,
+    Compared,
+    certify,
+    compare,
+    library_versions,
+    onnx_logits,
+)
+from convert.parity_clips import block_side, noise_seeds, random_clips
 from convert.request import ConvertRequest
-from convert.to_onnx import onnx_from_program, require_exporter
+from convert.to_onnx import require_exporter
+from convert.variants import check_variant, make_variant, wanted_variants
 from models.bundle import expand_probe
 from models.card import CARD_NAME, BundleFile, ModelCard, Probe, Provenance, Variant, sha256_of
+from models.errors import ConversionError
+from models.extras import extra
 from models.version import edgecls_version
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 MODEL_NAME, PROBE_NAME = "model.onnx", "probe.npz"
 PROBE_CLIPS, PROBE_SEED = 3, 7
@@ -41,9 +52,11 @@ STEPS = (
     "Read the source",
     "Export to ONNX",
     "Fold constants and batch norms",
-    "Compare with Paddle",
+    "Compare with the reference",
     "Write the bundle",
 )
+VARIANT_STEP = "Make and check variants"
+"""Comes before the last of `STEPS`, when variants are asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,61 +91,75 @@ def convert(request: ConvertRequest, on_step: OnStep = _silent) -> Converted:
     on_step(STEPS[0], 0, 1)
     located = locate(request.source)
     config = read_paddlex_config(located.config) if located.config else None
-    require_exporter()
+    if located.kind == "onnx":
+        with extra("convert", "Converting an ONNX model"):
+            import onnx  # noqa: F401
+    else:
+        require_exporter()
     with (
         staged_bundle(request.output, force=request.force) as staging,
         tempfile.TemporaryDirectory(prefix="edgecls-") as scratch,
     ):
-        card, notes = _fill(
-            staging, Path(scratch), request, located=located, config=config, on_step=on_step
-        )
-    return Converted(path=request.output, card=card, notes=notes)
+        job = _Job(request=request, staging=staging, scratch=Path(scratch), on_step=on_step)
+        model = load(request, located, config, job.scratch)
+        labels, label_notes = _labels(request, config, model.ends.classes)
+        card, repairs = _fill(job, located, model, labels)
+    return Converted(
+        path=request.output,
+        card=card,
+        notes=(*located.notes, *model.notes, *label_notes, *repairs),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """Where a conversion works: its request, the bundle in the making, a scratch folder."""
+
+    request: ConvertRequest
+    staging: Path
+    scratch: Path
+    on_step: OnStep
 
 
 def _fill(
-    staging: Path,
-    scratch: Path,
-    request: ConvertRequest,
-    *,
-    located: Located,
-    config: PaddleXConfig | None,
-    on_step: OnStep,
+    job: _Job, located: Located, model: LoadedModel, labels: tuple[str, ...]
 ) -> tuple[ModelCard, tuple[str, ...]]:
-    model = load(request, located, config, scratch)
-    labels, notes = _labels(request, config, model.classes)
+    """Make everything that a bundle holds, and prove it."""
+    job.on_step(STEPS[1], 0, 1)
+    exported = model.export(model.opset, job.scratch)
 
-    on_step(STEPS[1], 0, 1)
-    graph = onnx_from_program(
-        model.program.model, model.program.weights, opset=request.opset, folder=scratch
-    )
-    repair = repair_leaky_relu(graph, model.program.leaky_slopes)
-    repairs = (repair,) if repair else ()
-
-    on_step(STEPS[2], 0, 1)
-    name_ends(graph, model.clip, model.classes)
-    graph = fold_constants(graph, scratch)
-    name_by_position(graph)
-    embed(graph, {"clip": model.clip.model_dump(mode="json"), "labels": list(labels)})
-    save(graph, staging / MODEL_NAME)
+    job.on_step(STEPS[2], 0, 1)
+    metadata = {"clip": model.ends.clip.model_dump(mode="json"), "labels": list(labels)}
+    graph, ends = _finished(exported, model, job.scratch)
+    embed(graph, metadata)
+    save(graph, job.staging / MODEL_NAME)
 
     compared = compare(
-        model.program.reference,
-        onnx_logits(staging / MODEL_NAME),
-        model.clip,
-        on_case=lambda done, total: on_step(STEPS[3], done, total),
+        model.reference,
+        onnx_logits(job.staging / MODEL_NAME, batch=ends.batch),
+        ends.clip,
+        batches=BATCHES if ends.batch is None else (1,),
+        on_case=lambda done, total: job.on_step(STEPS[3], done, total),
     )
-    certificate = certify(compared, repairs=repairs, versions=library_versions())
+    certificate = certify(
+        compared,
+        model.witness,
+        repairs=exported.repairs,
+        versions=library_versions(model.libraries),
+    )
+    variants = _variants(job, graph, ends, compared)
 
-    on_step(STEPS[4], 0, 1)
+    job.on_step(STEPS[4], 0, 1)
     card = ModelCard(
-        name=request.name or model.title,
+        name=job.request.name or model.title,
         family=model.family,
         labels=labels,
-        clip=model.clip,
-        opset=request.opset,
+        clip=ends.clip,
+        opset=model.opset,
         parameters=parameter_count(graph),
-        variants=(Variant(precision="fp32", **BundleFile.of(staging / MODEL_NAME).model_dump()),),
-        probe=_write_probe(staging / PROBE_NAME, model),
+        graph=graph_facts(graph),
+        variants=variants,
+        probe=_write_probe(job.staging / PROBE_NAME, model),
         certificate=certificate,
         provenance=Provenance(
             source=located.path.name,
@@ -141,9 +168,67 @@ def _fill(
             converter=f"edgecls {edgecls_version()}",
         ),
     )
-    (staging / CARD_NAME).write_text(card.to_json(), encoding="utf-8")
-    on_step(STEPS[4], 1, 1)
-    return card, (*notes, *repairs)
+    (job.staging / CARD_NAME).write_text(card.to_json(), encoding="utf-8")
+    job.on_step(STEPS[4], 1, 1)
+    return card, exported.repairs
+
+
+def _finished(exported: Exported, model: LoadedModel, scratch: Path) -> tuple[ModelProto, Ends]:
+    """The smallest graph with our ends; for any batch size unless the model does not allow it."""
+    name_by_position(exported.graph)
+    if model.fixed_rows is None:
+        return _with_ends(exported.graph, model.ends, model.opset, scratch), model.ends
+    freed = type(exported.graph)()
+    freed.CopyFrom(exported.graph)
+    with suppress(ConversionError):  # its own batch size is in the way
+        graph = _with_ends(freed, model.ends, model.opset, scratch)
+        if _serves_batches(graph, model, scratch):
+            return graph, model.ends
+    pictures = model.fixed_rows % model.ends.rows
+    if pictures:
+        raise ConversionError(
+            f"The model takes {model.fixed_rows} pictures at a time, which do not divide into clips"
+            f" of {model.ends.clip.frames} frames.",
+            hint="Export it with a free batch size.",
+        )
+    ends = replace(model.ends, batch=model.fixed_rows // model.ends.rows)
+    return _with_ends(exported.graph, ends, model.opset, scratch), ends
+
+
+def _with_ends(graph: ModelProto, ends: Ends, opset: int, scratch: Path) -> ModelProto:
+    ends.attach(graph, opset=opset)
+    folded = fold_constants(graph, scratch)
+    name_by_position(folded)
+    return folded
+
+
+def _serves_batches(graph: ModelProto, model: LoadedModel, scratch: Path) -> bool:
+    """Whether a graph made for one batch size works for another: it may have frozen its own."""
+    path = scratch / "freed.onnx"
+    save(graph, path)
+    clips = random_clips(model.ends.clip, 2, PROBE_SEED)
+    truth = model.reference(clips)
+    try:
+        made = onnx_logits(path)(clips)
+    except Exception:  # whatever the engine says, the answer is no
+        return False
+    return made.shape == truth.shape and bool(
+        np.abs(made - truth).max() <= TOLERANCE * np.ptp(truth)
+    )
+
+
+def _variants(
+    job: _Job, graph: ModelProto, ends: Ends, compared: list[Compared]
+) -> tuple[Variant, ...]:
+    """The fp32 graph, and those that were asked for beside it."""
+    file = BundleFile.of(job.staging / MODEL_NAME)
+    variants = [Variant(precision="fp32", batch=ends.batch, **file.model_dump())]
+    wanted = wanted_variants(fp16=job.request.fp16, static_batch=job.request.static_batch)
+    for number, one in enumerate(wanted):
+        job.on_step(VARIANT_STEP, number, len(wanted))
+        path = make_variant(graph, one, folder=job.staging, scratch=job.scratch)
+        variants.append(check_variant(path, one, ends.clip, compared))
+    return tuple(variants)
 
 
 def _labels(
@@ -159,10 +244,11 @@ def _labels(
 
 
 def _write_probe(path: Path, model: LoadedModel) -> Probe:
-    """Store a few inputs with Paddle's logits, for proof on devices that have no Paddle."""
-    repeat = block_side(model.clip.crop)
-    seeds = noise_seeds(model.clip, PROBE_CLIPS, PROBE_SEED)
+    """Store a few inputs with the reference's logits, for proof on devices that cannot ask it."""
+    clip = model.ends.clip
+    repeat = block_side(clip.crop)
+    seeds = noise_seeds(clip, PROBE_CLIPS, PROBE_SEED)
     clips = expand_probe(seeds, repeat)
-    logits = np.concatenate([model.program.reference(one[None].copy()) for one in clips])
+    logits = np.concatenate([model.reference(one[None].copy()) for one in clips])
     np.savez(path, seeds=seeds, logits=logits.astype(np.float32))
     return Probe(repeat=repeat, **BundleFile.of(path).model_dump())
