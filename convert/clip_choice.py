@@ -51,8 +51,9 @@ def clip_spec(
             hint=f"--short-side {crop}",
         )
     mean, std = _statistics(request, mean, std)
-    return default.model_copy(
-        update={
+    return ClipSpec.model_validate(
+        {
+            **default.model_dump(),
             "resize": Resize(
                 policy=request.resize or resize.policy,
                 short_side=short_side,

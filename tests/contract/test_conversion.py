@@ -21,7 +21,8 @@ for _module in ("paddle", "paddle2onnx"):
 
 import onnx
 
-from convert import pipeline
+from convert import load, pipeline
+from convert.families import family_named
 from convert.parity import TOLERANCE, onnx_logits
 from convert.pipeline import STEPS, convert
 from convert.request import ConvertRequest
@@ -41,7 +42,9 @@ def converted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     folder = tmp_path_factory.mktemp(request.param)
     source = write_checkpoint(folder / "x.pdparams", weights_by_rule(NARROW[request.param]()))
     output = folder / "bundle"
-    convert(ConvertRequest(source=source, output=output, frames=FRAMES, size=SIZE))
+    convert(
+        ConvertRequest(source=source, output=output, family=request.param, frames=FRAMES, size=SIZE)
+    )
     return output
 
 
@@ -51,7 +54,9 @@ def test_certificate(converted: Path) -> None:
     assert certificate.top1_agreement == 1
     cases = {(case.clip, case.order, case.batch) for case in certificate.cases}
     assert len(cases) == 2 * 3 * 3
-    assert certificate.order_sensitivity > 1e-4
+    assert (certificate.reference.split()[0], certificate.proves) == ("paddlepaddle", "training")
+    blind = family_named(open_bundle(converted).card.family).any_frames
+    assert (certificate.order_sensitivity < 1e-5) == blind
     assert {"paddlepaddle", "paddle2onnx", "onnx", "onnxruntime"} <= set(certificate.versions)
 
 
@@ -81,14 +86,15 @@ def test_probe_holds_what_paddle_said(converted: Path) -> None:
 
 def test_same_input_same_bytes(converted: Path, tmp_path: Path) -> None:
     source = converted.parent / "x.pdparams"
-    convert(request(source, tmp_path / "again"))
+    family = open_bundle(converted).card.family
+    convert(request(source, tmp_path / "again", family=family))
     for path in converted.iterdir():
         assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes(), path.name
 
 
 def test_lost_slopes_are_repaired_and_recorded(tmp_path: Path) -> None:
     source = write_checkpoint(tmp_path / "x.pdparams", weights_by_rule(NARROW["pp-tsm"]()))
-    done = convert(request(source, tmp_path / "out"))
+    done = convert(request(source, tmp_path / "out", family="pp-tsm"))
     graph = onnx.load(str(open_bundle(tmp_path / "out").model_path()))
     slopes = [
         round(attribute.f, 6)
@@ -110,10 +116,10 @@ def test_a_wrong_graph_gets_no_bundle(tmp_path: Path, monkeypatch: pytest.Monkey
             if node.op_type == "LeakyRelu":
                 node.attribute[0].f = 0.0
 
-    monkeypatch.setattr(pipeline, "repair_leaky_relu", sabotage)
+    monkeypatch.setattr(load, "repair_leaky_relu", sabotage)
     source = write_checkpoint(tmp_path / "x.pdparams", weights_by_rule(NARROW["pp-tsm"]()))
     with pytest.raises(ParityError, match=r"ONNX differs from Paddle by .* No bundle was written"):
-        convert(request(source, tmp_path / "out"))
+        convert(request(source, tmp_path / "out", family="pp-tsm"))
     assert [path.name for path in tmp_path.iterdir()] == ["x.pdparams"]
 
 
@@ -121,8 +127,8 @@ def test_a_frozen_frame_order_is_caught(tmp_path: Path, monkeypatch: pytest.Monk
     """A graph that ignores the order of frames agrees on clips in order only by accident."""
     honest = onnx_logits
 
-    def frozen(path: Path) -> object:
-        run = honest(path)
+    def frozen(path: Path, *, batch: int | None) -> object:
+        run = honest(path, batch=batch)
         return lambda clips: run(np.ascontiguousarray(clips[:, ::-1]))
 
     monkeypatch.setattr(pipeline, "onnx_logits", frozen)
@@ -134,8 +140,8 @@ def test_a_frozen_frame_order_is_caught(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_mixed_up_batch_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     honest = onnx_logits
 
-    def mixed(path: Path) -> object:
-        run = honest(path)
+    def mixed(path: Path, *, batch: int | None) -> object:
+        run = honest(path, batch=batch)
         return lambda clips: np.repeat(run(clips[:1]), len(clips), axis=0)
 
     monkeypatch.setattr(pipeline, "onnx_logits", mixed)
@@ -187,7 +193,8 @@ if os.environ["FLAGS_enable_pir_api"] == "0":  # Paddle 3.3's own sigmoid fails 
     functional.sigmoid = sigmoid
 source, target, frames, size = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 weights = pickle.load(open(source, "rb"))
-found = recognise({k: v.shape for k, v in weights.items()}, all_families())
+shapes = {k: v.shape for k, v in weights.items()}
+found = recognise(shapes, all_families(), asked=sys.argv[5])
 network = found.family.build(found.architecture, frames)
 network.set_state_dict(weights)
 found.family.fold(network)
@@ -196,7 +203,7 @@ paddle.jit.save(paddle.jit.to_static(network, input_spec=[spec], full_graph=True
 """
 
 
-def export(source: Path, folder: Path, *, pir: bool) -> Path:
+def export(source: Path, folder: Path, *, family: str, pir: bool) -> Path:
     """Export a checkpoint the way Paddle 2 or Paddle 3 does."""
     import os
 
@@ -210,6 +217,7 @@ def export(source: Path, folder: Path, *, pir: bool) -> Path:
             str(folder / "inference"),
             str(FRAMES),
             str(SIZE),
+            family,
         ],
         check=True,
         capture_output=True,
@@ -224,14 +232,15 @@ def test_all_kinds_of_source_give_the_same_logits(tmp_path: Path, family: str) -
     source = write_checkpoint(tmp_path / "x.pdparams", weights)
     sources = {
         "pdparams": source,
-        "pir": export(source, tmp_path / "pir_export", pir=True),
-        "pdmodel": export(source, tmp_path / "old_export", pir=False),
+        "pir": export(source, tmp_path / "pir_export", family=family, pir=True),
+        "pdmodel": export(source, tmp_path / "old_export", family=family, pir=False),
     }
     logits: dict[str, np.ndarray[Any, Any]] = {}
     for kind, path in sources.items():
         asked = ConvertRequest(
             source=path,
             output=tmp_path / f"bundle_{kind}",
+            family=family,
             frames=FRAMES if kind == "pdparams" else None,
             size=SIZE,
         )

@@ -10,7 +10,7 @@ import pytest
 
 from convert.bundle_writer import staged_bundle
 from convert.labels import default_labels, read_labels
-from convert.loaded import clip_spec
+from convert.clip_choice import clip_spec
 from convert.locate import locate
 from convert.paddlex_config import read_paddlex_config
 from convert.request import ConvertRequest
