@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 INPUT_NAME, OUTPUT_NAME, BATCH_AXIS = "clips", "logits", "N"
 RAW_INPUT, RAW_OUTPUT = "model_input", "model_output"
-_FLOAT, _HALF = 1, 10  # onnx.TensorProto.FLOAT and FLOAT16, without importing onnx
 AXES_AS_INPUT_SINCE = 18
 """Opset from which ReduceMean takes its axes as an input, not as an attribute."""
 
@@ -80,8 +79,7 @@ class Ends:
                 f"The exported graph has {len(inputs)} inputs and {len(body.output)} outputs;"
                 " a clip classifier has one of each."
             )
-        half = inputs[0].type.tensor_type.elem_type == _HALF
-        front, back = self._front(half=half), self._back(opset, half=half)
+        front, back = self.layout.steps(self.clip), self._back(opset)
         renamed = {
             inputs[0].name: RAW_INPUT if front else INPUT_NAME,
             body.output[0].name: RAW_OUTPUT if back else OUTPUT_NAME,
@@ -104,20 +102,15 @@ class Ends:
             values.append(helper.make_tensor_value_info(name, 1, [batch, *shape]))
         del body.value_info[:]
 
-    def _front(self, *, half: bool) -> list[Step]:
-        steps = self.layout.steps(self.clip)
-        return [*steps, Step("Cast", attributes={"to": _HALF})] if half else steps
-
-    def _back(self, opset: int, *, half: bool) -> list[Step]:
-        steps = [Step("Cast", attributes={"to": _FLOAT})] if half else []
+    def _back(self, opset: int) -> list[Step]:
         if self.plain:
-            return steps
+            return []
         if self.rows == 1:
-            return [*steps, Step("Reshape", constants=((-1, self.classes),))]
-        steps.append(Step("Reshape", constants=((-1, self.rows, self.classes),)))
+            return [Step("Reshape", constants=((-1, self.classes),))]
+        by_picture = Step("Reshape", constants=((-1, self.rows, self.classes),))
         if opset >= AXES_AS_INPUT_SINCE:
-            return [*steps, Step("ReduceMean", ((1,),), {"keepdims": 0})]
-        return [*steps, Step("ReduceMean", attributes={"axes": [1], "keepdims": 0})]
+            return [by_picture, Step("ReduceMean", ((1,),), {"keepdims": 0})]
+        return [by_picture, Step("ReduceMean", attributes={"axes": [1], "keepdims": 0})]
 
 
 def _chain(
@@ -129,7 +122,7 @@ def _chain(
     nodes, constants = [], []
     for index, step in enumerate(steps):
         result = target if index == len(steps) - 1 else f"{target}.{index}"
-        extra = [f"{result}.{number}" for number in range(len(step.constants))]
+        extra = [f"{result}.constant{number}" for number in range(len(step.constants))]
         constants += [
             numpy_helper.from_array(np.array(values, np.int64), name)
             for name, values in zip(extra, step.constants, strict=True)

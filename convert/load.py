@@ -120,6 +120,7 @@ def _from_program(
         config=frames_told,
         weights=shape.frames,
         defaults=(8, 16),
+        any_frames="T" not in shape.layout.text,
     )
     clip = clip_spec(
         default.model_copy(update={"frames": frames}), request, config, size=shape.size or -1
@@ -175,7 +176,11 @@ def _from_onnx(request: ConvertRequest, located: Located) -> LoadedModel:
     origin = str(located.path)
     shape = _read_shape(request, source.input_shape, origin=origin)
     frames, notes = resolve_frames(
-        asked=request.frames, config=None, weights=shape.frames, defaults=(8, 16)
+        asked=request.frames,
+        config=None,
+        weights=shape.frames,
+        defaults=(8, 16),
+        any_frames="T" not in shape.layout.text,
     )
     clip = clip_spec(
         _ELSEWHERE.model_copy(update={"frames": frames}), request, None, size=shape.size or -1
@@ -204,7 +209,19 @@ def _from_onnx(request: ConvertRequest, located: Located) -> LoadedModel:
         opset=settle_opset(opset_of(source.graph), request.opset),
         export=export,
         libraries=_ONNX_LIBRARIES,
-        notes=(*shape.notes, *notes),
+        notes=(*shape.notes, *notes, *_assumed(request, clip)),
+    )
+
+
+def _assumed(request: ConvertRequest, clip: ClipSpec) -> tuple[str, ...]:
+    """What nothing told about the preprocessing of a model from elsewhere."""
+    flags = (("--resize", request.resize), ("--mean", request.mean), ("--std", request.std))
+    silent = [flag for flag, value in flags if value is None]
+    if not silent:
+        return ()
+    return (
+        f"preprocessing: {clip.resize.policy} to {clip.resize.short_side}, ImageNet mean and"
+        f" deviation unless given ({', '.join(silent)}); compare with how the model was trained",
     )
 
 

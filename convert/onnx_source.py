@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from convert.ends import RawRun
 from convert.request import DEFAULT_OPSET, MAX_OPSET, MIN_OPSET
 from models.errors import CheckpointError, ConversionError
 from models.extras import extra, import_onnxruntime
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto, ValueInfoProto
 
 STANDARD_DOMAINS = frozenset({"", "ai.onnx"})
-_FLOAT, _HALF = 1, 10  # onnx.TensorProto.FLOAT and FLOAT16, without importing onnx
+_FLOAT, _HALF = 1, 10  # onnx.TensorProto.FLOAT and FLOAT16: onnx is not imported up here
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,13 +30,11 @@ class OnnxSource:
         path: The file.
         graph: Its content, weights included.
         input_shape: Shape of the input; -1 for a free axis.
-        half_input: The input is float16 instead of float32.
     """
 
     path: Path
     graph: ModelProto
     input_shape: tuple[int, ...]
-    half_input: bool
 
 
 def open_onnx(path: Path) -> OnnxSource:
@@ -65,10 +65,15 @@ def open_onnx(path: Path) -> OnnxSource:
             hint="Cut the classifier out: onnx.utils.extract_model(FILE, NEW, [INPUT], [LOGITS])",
         )
     kind = inputs[0].type.tensor_type.elem_type
-    if kind not in {_FLOAT, _HALF}:
+    if _HALF in {kind, *(tensor.data_type for tensor in graph.graph.initializer)}:
+        raise CheckpointError(
+            f"{path} is a float16 model; a bundle starts from float32.",
+            hint="Export it in float32; --fp16 then adds a half-precision graph.",
+        )
+    if kind != _FLOAT:
         raise CheckpointError(
             f"{path} takes {onnx.TensorProto.DataType.Name(kind).lower()}; normalised pictures are"
-            " float32 (or float16).",
+            " float32.",
             hint="Export the network without its preprocessing.",
         )
     foreign = sorted({node.domain for node in graph.graph.node} - STANDARD_DOMAINS)
@@ -77,16 +82,11 @@ def open_onnx(path: Path) -> OnnxSource:
             f"{path} uses operators of {', '.join(foreign)}, which are not part of ONNX.",
             hint="Export it without engine-specific optimisation.",
         )
-    return OnnxSource(
-        path=path, graph=graph, input_shape=_shape(inputs[0]), half_input=kind == _HALF
-    )
+    return OnnxSource(path=path, graph=graph, input_shape=_shape(inputs[0]))
 
 
-def raw_runner(source: OnnxSource) -> Any:
+def raw_runner(source: OnnxSource) -> RawRun:
     """A function that runs the file as given, nothing optimised.
-
-    Returns:
-        A callable from float32 of the model's own input shape to float32 of its output shape.
 
     Raises:
         CheckpointError: ONNX Runtime cannot load the model.
@@ -108,8 +108,7 @@ def raw_runner(source: OnnxSource) -> Any:
     name = session.get_inputs()[0].name
 
     def run(raw: Tensor) -> Tensor:
-        given = raw.astype(np.float16) if source.half_input else raw
-        return np.asarray(session.run(None, {name: given})[0], dtype=np.float32)
+        return np.asarray(session.run(None, {name: raw})[0], dtype=np.float32)
 
     return run
 
@@ -157,5 +156,5 @@ def _shape(value: ValueInfoProto) -> tuple[int, ...]:
     )
 
 
-def _names(values: Any) -> str:
+def _names(values: Iterable[ValueInfoProto]) -> str:
     return ", ".join(value.name for value in values) or "none"

@@ -166,7 +166,7 @@ def certify(
             f" {TOLERANCE:g} is allowed. Worst case: {worst.clip} clip,"
             f" frames {worst.order.replace('_', ' ')}, batch {worst.batch}."
             " No bundle was written.",
-            hint="The exporter changed the network. Try another --opset, and report the model.",
+            hint="Converting changed the network. Try another --opset, and report the model.",
         )
     in_order, backwards = (
         next(

@@ -107,8 +107,13 @@ def convert(request: ConvertRequest, on_step: OnStep = _silent) -> Converted:
     return Converted(
         path=request.output,
         card=card,
-        notes=(*located.notes, *model.notes, *label_notes, *repairs),
+        notes=(*located.notes, *model.notes, *label_notes, *repairs, *_batch_notes(card)),
     )
+
+
+def _batch_notes(card: ModelCard) -> tuple[str, ...]:
+    batch = card.variants[0].batch
+    return () if batch is None else (f"the model only takes {batch} clip(s) at a time",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,7 +228,10 @@ def _variants(
     """The fp32 graph, and those that were asked for beside it."""
     file = BundleFile.of(job.staging / MODEL_NAME)
     variants = [Variant(precision="fp32", batch=ends.batch, **file.model_dump())]
-    wanted = wanted_variants(fp16=job.request.fp16, static_batch=job.request.static_batch)
+    asked = job.request.static_batch
+    wanted = wanted_variants(
+        fp16=job.request.fp16, static_batch=None if asked == ends.batch else asked
+    )
     for number, one in enumerate(wanted):
         job.on_step(VARIANT_STEP, number, len(wanted))
         path = make_variant(graph, one, folder=job.staging, scratch=job.scratch)

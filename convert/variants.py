@@ -128,8 +128,8 @@ def _at_batch(graph: ModelProto, batch: int, scratch: Path) -> ModelProto:
         axis = value.type.tensor_type.shape.dim[0]
         if axis.dim_param != BATCH_AXIS:
             raise ConversionError(
-                f"The model's batch size is fixed at {axis.dim_value} already.",
-                hint="Leave out --static-batch.",
+                f"The batch size of this model is fixed at {axis.dim_value}, it cannot be {batch}.",
+                hint="Leave out --static-batch, or export the model with a free batch size.",
             )
         axis.dim_value = batch
     return fold_constants(graph, scratch)
