@@ -1,153 +1,81 @@
-"""`edgecls inspect`: what is in a bundle."""
+"""`edgecls inspect`: what is in a bundle, or what tells two bundles apart."""
 
 from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_cli.options import BundleArgument, open_bundle_argument
+from edge_cli.options import BundleArgument, named_bundle, open_bundle_argument
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.table import Table
-
     from models.bundle import Bundle
-    from models.card import Certificate, ModelCard
 
-_LABELS_SHOWN = 12
+DiffOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--diff",
+        metavar="OTHER",
+        show_default=False,
+        help="Only what differs from this bundle, side by side; builtin is the built-in model.",
+    ),
+]
 
 
 def inspect(
     bundle: BundleArgument = None,
+    other: DiffOption = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="The card as JSON, with the path of the bundle.")
+        bool,
+        typer.Option("--json", help="The card, or the differences, as JSON."),
     ] = False,
 ) -> None:
-    """Show what a bundle holds, and its certificate of parity.
+    """Show what a bundle holds, its certificate of parity, or how it differs from another.
 
-    Reads the card and nothing else; to check the files, use verify.
+    Reads the cards and nothing else; to check the files, use verify.
+    The exit code is 0 whether or not two bundles differ.
     """
+    from models.bundle import open_bundle
+
     opened = open_bundle_argument(bundle)
+    if other is not None:
+        _compare(opened, open_bundle(named_bundle(other)), as_json=as_json)
+    elif as_json:
+        _write_json({"path": str(opened.path), "card": opened.card.model_dump(mode="json")})
+    else:
+        from rich.console import Console
+
+        from edge_cli.inspect_view import show_bundle
+
+        show_bundle(opened, Console(highlight=False))
+
+
+def _compare(a: Bundle, b: Bundle, *, as_json: bool) -> None:
+    from models.diff import card_differences, same_graphs
+
+    differences = card_differences(a.card, b.card)
     if as_json:
-        value = {"path": str(opened.path), "card": opened.card.model_dump(mode="json")}
-        sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+        _write_json(
+            {
+                "a": str(a.path),
+                "b": str(b.path),
+                "same": not differences,
+                "same_graphs": same_graphs(a.card, b.card),
+                "differences": [
+                    {"field": one.field, "a": one.a, "b": one.b} for one in differences
+                ],
+            }
+        )
         return
-    _show(opened)
-
-
-def _show(bundle: Bundle) -> None:
     from rich.console import Console
-    from rich.markup import escape
-    from rich.panel import Panel
 
-    console = Console(highlight=False)
-    card = bundle.card
-    panels: tuple[tuple[str, RenderableType], ...] = (
-        (card.name, _model(bundle)),
-        ("preprocessing", _preprocessing(card)),
-        ("certificate", _certificate(card.certificate)),
-        ("provenance", _provenance(card)),
-    )
-    for title, content in panels:
-        console.print(Panel(content, title=escape(title), title_align="left", border_style="dim"))
+    from edge_cli.diff_view import show_differences
+
+    show_differences(a, b, differences, console=Console(highlight=False))
 
 
-def _pairs(rows: tuple[tuple[str, str], ...]) -> Table:
-    """Two columns: what, and its value. Values are text, not markup."""
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="cyan", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in rows:
-        table.add_row(name, Text(value))
-    return table
-
-
-def _model(bundle: Bundle) -> Table:
-    from edge_cli.words import size_in_words
-
-    card = bundle.card
-    labels = ", ".join(card.labels[:_LABELS_SHOWN])
-    if card.classes > _LABELS_SHOWN:
-        labels += f", … ({card.classes - _LABELS_SHOWN} more: inspect --json)"
-    variants = tuple(
-        (one.precision, f"{one.file}, {size_in_words(one.size_bytes)}, sha256 {one.sha256[:12]}…")
-        for one in card.variants
-    )
-    rows = (
-        ("path", str(bundle.path)),
-        ("family", card.family),
-        ("parameters", f"{card.parameters:,}"),
-        ("classes", f"{card.classes}: {labels}"),
-        *variants,
-        ("probe", f"{card.probe.file}, {size_in_words(card.probe.size_bytes)}"),
-        ("opset", str(card.opset)),
-    )
-    return _pairs(rows)
-
-
-def _preprocessing(card: ModelCard) -> Table:
-    from edge_cli.words import preprocessing_in_words
-
-    shape = " x ".join(map(str, card.clip.input_shape()[1:]))
-    return _pairs(
-        (
-            ("clip", f"{card.clip.clip_length_s:g} s of video"),
-            *(("", line) for line in preprocessing_in_words(card.clip)),
-            ("input", f"float32, N x {shape} (clip, frame, channel, row, column)"),
-            ("output", f"{card.output}, N x {card.classes}"),
-        )
-    )
-
-
-def _certificate(certificate: Certificate) -> RenderableType:
-    from rich.console import Group
-    from rich.table import Table
-
-    rows = [
-        ("reference", certificate.reference),
-        ("compared with", certificate.engine),
-        (
-            "worst case",
-            f"{certificate.max_abs_diff:.2g} of a logit range of {certificate.logit_range:.3g}"
-            f" ({certificate.max_rel_diff:.1e}; allowed {certificate.tolerance:.0e})",
-        ),
-        ("top-1", f"the same for {certificate.top1_agreement:.1%} of the clips"),
-        (
-            "frame order",
-            f"changes the logits by {certificate.order_sensitivity:.1%} of their range",
-        ),
-    ]
-    rows += [("repaired", repair) for repair in certificate.repairs]
-    rows.append(
-        ("versions", ", ".join(f"{name} {value}" for name, value in certificate.versions.items()))
-    )
-    cases = Table(box=None, pad_edge=False, header_style="cyan")
-    for name in ("clip", "frames", "batch", "max diff", "of range", "top-1 agrees"):
-        cases.add_column(name, justify="left" if name in {"clip", "frames"} else "right")
-    for case in certificate.cases:
-        cases.add_row(
-            case.clip,
-            case.order.replace("_", " "),
-            str(case.batch),
-            f"{case.max_abs_diff:.2g}",
-            f"{case.max_rel_diff:.1e}",
-            f"{case.top1_agreement:.0%}",
-        )
-    return Group(_pairs(tuple(rows)), "", cases)
-
-
-def _provenance(card: ModelCard) -> Table:
-    origin = card.provenance
-    return _pairs(
-        (
-            ("source", f"{origin.source} ({origin.source_kind})"),
-            ("sha256", origin.source_sha256),
-            ("converter", origin.converter),
-        )
-    )
+def _write_json(value: object) -> None:
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")

@@ -33,9 +33,17 @@ ThreadsOption = Annotated[
 
 AUTO = "auto"
 
+BUILTIN = Path("builtin")
+"""Names the built-in model, unless there is a folder of that name."""
+
+
+def named_bundle(path: Path | None) -> Path | None:
+    """The path of a bundle as `models.bundle.open_bundle` takes it: None for the built-in one."""
+    return None if path == BUILTIN and not BUILTIN.exists() else path
+
 
 def open_bundle_argument(path: Path | None) -> Bundle:
-    """Open the bundle that was named, or the built-in one.
+    """Open the bundle that was named, or the built-in one (also named `builtin`).
 
     Raises:
         UsageError: The path is a file other than a card, e.g. a video in the wrong place.
@@ -49,4 +57,4 @@ def open_bundle_argument(path: Path | None) -> Bundle:
             f"{path} is a file; a BUNDLE is a folder with a {CARD_NAME} in it.",
             hint=f"For a video: edgecls run --source {path}",
         )
-    return open_bundle(path)
+    return open_bundle(named_bundle(path))
