@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from contextlib import ExitStack
-from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +11,7 @@ import typer
 
 from edge_cli.options import AUTO, BundleArgument, ThreadsOption, open_bundle_argument
 from edge_cli.progress import waiting
+from edge_cli.run_request import Format, RunRequest, Sampling, Views
 from models.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,54 +29,6 @@ if TYPE_CHECKING:
 
 FALLBACK_FPS = 25.0
 """Frame rate of `--save` when the source does not tell its own."""
-
-
-class Sampling(str, Enum):
-    """How clips are cut out of the video."""
-
-    SLIDING = "sliding"
-    UNIFORM = "uniform"
-
-
-class Format(str, Enum):
-    """How predictions are written."""
-
-    TEXT = "text"
-    JSONL = "jsonl"
-    CSV = "csv"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRequest:
-    """A run, as asked for on the command line; numbers are in range.
-
-    Attributes:
-        source: As the user wrote it.
-        backend: None to choose.
-        window_s: None for the length the model was trained on.
-        stride_s: None for a tenth of the window.
-        sampling: How clips are cut out.
-        top_k: Classes per window.
-        threshold: Least probability reported.
-        fmt: Output format.
-        changes: Report only windows whose best class differs from that of the one before.
-        max_windows: Stop after so many.
-        save: Annotated video to write.
-        threads: Threads of the engine.
-    """
-
-    source: str
-    backend: str | None
-    window_s: float | None
-    stride_s: float | None
-    sampling: Sampling
-    top_k: int
-    threshold: float
-    fmt: Format
-    changes: bool
-    max_windows: int | None
-    save: Path | None
-    threads: int | None
 
 
 def run(
@@ -118,8 +68,19 @@ def run(
     ] = None,
     sampling: Annotated[
         Sampling,
-        typer.Option(help="Overlapping windows, or the whole file as one clip as Paddle does."),
+        typer.Option(
+            help="Overlapping windows; or the whole file as Paddle tests it, as one clip, or as"
+            " ten dense ones in three crops each."
+        ),
     ] = Sampling.SLIDING,
+    views: Annotated[
+        Views | None,
+        typer.Option(
+            show_default="uniform: as the model was tested, sliding: 1",
+            help="Crops per frame: the centre, or centre and corners, each also mirrored;"
+            " costs as many times the inference.",
+        ),
+    ] = None,
     top: Annotated[
         int | None,
         typer.Option(
@@ -165,22 +126,13 @@ def run(
             "run needs a source to read.",
             hint="edgecls run --source demo   (or camera0, or the path of a video)",
         )
-    if not 0 <= threshold <= 1:
-        raise UsageError(f"--threshold must be from 0 to 1, got {threshold}.")
-    for name, value_s in (("window", window), ("stride", stride)):
-        if value_s is not None and not (math.isfinite(value_s) and value_s > 0):
-            raise UsageError(f"--{name} must be more than 0 seconds, got {value_s}.")
-        if value_s is not None and sampling is Sampling.UNIFORM:
-            raise UsageError(
-                f"--{name} has no meaning with --sampling uniform, which takes the whole file.",
-                hint=f"Leave out --{name}, or --sampling uniform.",
-            )
     request = RunRequest(
         source=source,
         backend=None if backend == AUTO else backend,
         window_s=window,
         stride_s=stride,
         sampling=sampling,
+        views=views,
         top_k=top or (2 if fmt is Format.TEXT else 5),
         threshold=threshold,
         fmt=fmt,
@@ -205,7 +157,7 @@ def _execute(bundle: Bundle, request: RunRequest) -> None:
     _say(choice.line())
     with choice.session:
         _warm_up(choice.session, bundle)
-        if request.sampling is Sampling.UNIFORM:
+        if request.sampling is not Sampling.SLIDING:
             _run_whole(bundle, request, choice)
             return
         with StopRequest() as stop:
@@ -262,6 +214,7 @@ def _run_windows(
             window=window,
             top_k=request.top_k,
             threshold=request.threshold,
+            views=request.views_of(bundle.card.clip),
             on_frame=on_frame,
         )
         try:
@@ -274,7 +227,7 @@ def _run_windows(
 
 
 def _run_whole(bundle: Bundle, request: RunRequest, choice: Choice) -> None:
-    """The whole file as one clip; `--save` reads it once more, since its result comes last."""
+    """The whole file, one result; `--save` reads it once more, since the result comes last."""
     from edge_cli.summary import RunSummary
     from runtime.pipeline import classify_whole
     from runtime.sources import open_source
@@ -287,6 +240,8 @@ def _run_whole(bundle: Bundle, request: RunRequest, choice: Choice) -> None:
             bundle.card,
             top_k=request.top_k,
             threshold=request.threshold,
+            views=request.views_of(bundle.card.clip),
+            sampling="dense" if request.sampling is Sampling.DENSE else "uniform",
         )
     summary.add(prediction)
     with ExitStack() as stack:
@@ -377,6 +332,7 @@ def _renderer(
         "engine": choice.session.engine,
         "precision": choice.precision,
         "sampling": request.sampling.value,
+        "views": request.inferences_per_result(card.clip),
         "window_s": window and window.length_s,
         "stride_s": window and window.stride_s,
         "source": request.source,

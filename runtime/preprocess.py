@@ -1,13 +1,15 @@
-"""From a decoded picture to the input tensor: resize, centre crop, normalise, lay out.
+"""From a decoded picture to the input tensor: resize, crop, normalise, lay out.
 
 This is the only preprocessing in the code base; running, converting and calibrating share it.
 It is done in two steps, so that windows which overlap resize a frame only once: `prepare`
 gives a small uint8 picture per frame, `clip_tensor` turns T of them into a tensor.
+`Preparation` is the same two steps for any number of views.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,6 +17,62 @@ from models.errors import UsageError
 from models.spec import ClipSpec, Resize
 from runtime.records import Picture
 from runtime.session import Tensor
+from runtime.views import Views, views_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preparation:
+    """What is kept of every frame, and the tensors that T kept frames give.
+
+    One view keeps the centre crop, and gives one tensor. Several views keep the resized
+    picture, and give a tensor each, cut out when it is needed.
+
+    Attributes:
+        clip: What the network wants.
+        views: Views per clip.
+    """
+
+    clip: ClipSpec
+    views: Views = 1
+
+    def kept(self, picture: Picture) -> Picture:
+        """What is kept of a frame.
+
+        Args:
+            picture: RGB uint8 [H, W, 3], any size from 1x1; not modified.
+
+        Returns:
+            RGB uint8, [crop, crop, 3] or the resized picture, sharing no memory with `picture`.
+
+        Raises:
+            UsageError: `picture` is not an RGB uint8 picture.
+        """
+        if self.views == 1:
+            return prepare(picture, self.clip)
+        small = _resized(picture, self.clip.resize)
+        return small.copy() if small is picture else small
+
+    def tensors(self, kept: Sequence[Picture]) -> Iterator[Tensor]:
+        """The input tensors of a clip, view by view, each made when it is asked for.
+
+        Args:
+            kept: Exactly `clip.frames` results of `kept`, in time order.
+
+        Yields:
+            As many as there are views; each as `clip_tensor` returns it.
+
+        Raises:
+            UsageError: Wrong number of pictures, or some that were not kept for this `clip`.
+        """
+        if self.views == 1:
+            yield clip_tensor(kept, self.clip)
+            return
+        cut = [
+            [view.cut(picture, self.clip.crop) for view in views_of(picture, self.clip, self.views)]
+            for picture in kept
+        ]
+        for squares in zip(*cut, strict=True):
+            yield clip_tensor(squares, self.clip)
 
 
 def prepare(picture: Picture, clip: ClipSpec) -> Picture:
@@ -30,41 +88,17 @@ def prepare(picture: Picture, clip: ClipSpec) -> Picture:
     Raises:
         UsageError: `picture` is not an RGB uint8 picture, or is too small for the crop.
     """
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
-        raise UsageError(
-            f"A picture is RGB uint8 [H, W, 3], got {picture.dtype} {list(picture.shape)}."
-        )
-    return np.array(centre_crop(_resized(picture, clip.resize), clip.crop), order="C")
-
-
-def centre_crop(picture: Picture, side: int) -> Picture:
-    """View of the centre square of a picture.
-
-    The offset is `round((length - side) / 2)`, halves to the even number, as PaddleVideo and
-    PaddleX compute it: 224 of 341 starts at 58 (58.5 to even), 224 of 455 at 116 (115.5).
-
-    Args:
-        picture: uint8 [H, W, 3].
-        side: Side of the square, in pixels.
-
-    Raises:
-        UsageError: The picture is smaller than the square.
-    """
-    height, width = picture.shape[:2]
-    if width < side or height < side:
-        raise UsageError(
-            f"The picture is {width}x{height} after resizing, too small for a {side}x{side} crop.",
-            hint="Check short_side and crop in the bundle's card.json.",
-        )
-    left, top = round((width - side) / 2.0), round((height - side) / 2.0)
-    return picture[top : top + side, left : left + side]
+    small = _resized(picture, clip.resize)
+    (centre,) = views_of(small, clip, 1)
+    return np.array(centre.cut(small, clip.crop), order="C")
 
 
 def clip_tensor(prepared: Sequence[Picture], clip: ClipSpec) -> Tensor:
     """Normalise T prepared pictures: `(pixel / 255 - mean) / std` in one multiply-add.
 
     Args:
-        prepared: Exactly `clip.frames` results of `prepare`, in time order.
+        prepared: Exactly `clip.frames` results of `prepare`, or views of the same size, in time
+            order.
         clip: What the network wants.
 
     Returns:
@@ -94,6 +128,11 @@ def clip_tensor(prepared: Sequence[Picture], clip: ClipSpec) -> Tensor:
 
 
 def _resized(picture: Picture, resize: Resize) -> Picture:
+    """The resized picture, or `picture` itself when it has the right size."""
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
+        raise UsageError(
+            f"A picture is RGB uint8 [H, W, 3], got {picture.dtype} {list(picture.shape)}."
+        )
     height, width = picture.shape[:2]
     size = resize.target(width, height)
     if size == (width, height):

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
+from typing import Literal
+
+import numpy as np
 
 from models.errors import UsageError
 from runtime.records import Clip, Frame
@@ -19,6 +23,15 @@ EPSILON_S = 1e-6
 """Slack of every comparison with a window's edge: far above float error, far below a frame."""
 
 _INTERVALS_KEPT = 63
+
+SegmentFrame = Literal["centre", "left"]
+"""Values of `ClipSpec.segment_frame`."""
+
+DENSE_CLIPS = 10
+"""Clips of a file in dense testing."""
+
+DENSE_SPAN = 64
+"""Frames of the video that one of them is spread over."""
 
 
 def segment_centres(available: int, segments: int) -> tuple[int, ...]:
@@ -36,12 +49,107 @@ def segment_centres(available: int, segments: int) -> tuple[int, ...]:
     Raises:
         ValueError: Either is below 1.
     """
-    if available < 1 or segments < 1:
-        raise ValueError(f"Cannot choose {segments} frames of {available}.")
+    _check_counts(available, segments)
     if available < segments:
         return tuple(i % available for i in range(segments))
     average = available // segments
     return tuple(i * average + (average - 1) // 2 for i in range(segments))
+
+
+def segment_lefts(available: int, segments: int) -> tuple[int, ...]:
+    """Indices as PaddleVideo takes them with `select_left`: segments of fractional length.
+
+    With n frames and T segments: n > T gives `int(n / T / 2 + n / T * i)`, so the tail counts
+    too; n <= T gives the first frame T times. The float arithmetic is the reference's, in its
+    order: of 30 frames and 25 segments the middle one is 14, where exact arithmetic gives 15.
+    131 frames, 8 segments: 8, 24, 40, 57, 73, 90, 106, 122. 9 frames, 8 segments:
+    0, 1, 2, 3, 5, 6, 7, 8. 8 frames, 8 segments: 0, 0, 0, 0, 0, 0, 0, 0.
+
+    Args:
+        available: Number of frames n, at least 1.
+        segments: Number of segments T, at least 1.
+
+    Raises:
+        ValueError: Either is below 1.
+    """
+    _check_counts(available, segments)
+    if available <= segments:
+        return (0,) * segments
+    average = available / segments
+    return tuple(int(average / 2.0 + average * i) for i in range(segments))
+
+
+SEGMENT_RULES: dict[SegmentFrame, Callable[[int, int], tuple[int, ...]]] = {
+    "centre": segment_centres,
+    "left": segment_lefts,
+}
+"""The rules of `ClipSpec.segment_frame`."""
+
+
+def segment_frames(available: int, segments: int, *, rule: SegmentFrame) -> tuple[int, ...]:
+    """Indices of the frames that a rule takes, one of each segment.
+
+    131 frames, 3 segments: 21, 64, 107 by `centre`, 21, 65, 109 by `left`.
+
+    Args:
+        available: Number of frames, at least 1.
+        segments: Number of segments, at least 1.
+        rule: Which frame of a segment.
+
+    Raises:
+        ValueError: A number is below 1.
+    """
+    return SEGMENT_RULES[rule](available, segments)
+
+
+def dense_starts(available: int) -> tuple[int, ...]:
+    """First frames of the ten clips of dense testing, evenly from 0 to n - 64.
+
+    `numpy.linspace` with whole numbers, as PaddleVideo has it, which rounds down: 131 frames
+    give 0, 7, 14, 22, 29, 37, 44, 52, 59, 67. Up to 64 frames give 0 ten times.
+
+    Args:
+        available: Number of frames n, at least 1.
+
+    Raises:
+        ValueError: It is below 1.
+    """
+    _check_counts(available, 1)
+    last = max(0, available - DENSE_SPAN)
+    return tuple(np.linspace(0, last, num=DENSE_CLIPS, dtype=int).tolist())
+
+
+def dense_frames(available: int, segments: int) -> tuple[tuple[int, ...], ...]:
+    """Indices of the ten clips of dense testing, as PaddleVideo takes them for PP-TSM.
+
+    From each of `dense_starts` on, T frames are taken `64 // T` apart; a video of less than 64
+    frames is gone through again from its start: `(start + i * (64 // T)) % n`. 131 frames,
+    8 segments: 0, 8, …, 56, then 7, 15, …, 63, and at last 67, 75, …, 123. 40 frames,
+    8 segments: ten times 0, 8, 16, 24, 32, 0, 8, 16.
+
+    Args:
+        available: Number of frames n, at least 1.
+        segments: Frames per clip T, 1 to 64.
+
+    Returns:
+        Ten tuples of T indices.
+
+    Raises:
+        ValueError: A number is out of range.
+    """
+    _check_counts(available, segments)
+    if segments > DENSE_SPAN:
+        raise ValueError(f"Cannot choose {segments} frames of {DENSE_SPAN} without repeating one.")
+    stride = DENSE_SPAN // segments
+    return tuple(
+        tuple((start + i * stride) % available for i in range(segments))
+        for start in dense_starts(available)
+    )
+
+
+def _check_counts(available: int, segments: int) -> None:
+    if available < 1 or segments < 1:
+        raise ValueError(f"Cannot choose {segments} frames of {available}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +198,7 @@ class ClipSampler:
 
     Window k covers [t0 + k * stride, t0 + k * stride + length), t0 being the time of the first
     frame; starts are multiplied out, never summed up, so they do not drift. Of the n frames
-    inside, `segment_centres(n, segments)` are taken. A window without frames (a gap) gives no
+    inside, `segment_frames(n, segments)` are taken. A window without frames (a gap) gives no
     clip, but its number is used up.
 
     Length 1 s, stride 0.5 s, frames at 0.00, 0.25, …, 2.25: the frame at 1.00 completes window 0
@@ -102,13 +210,15 @@ class ClipSampler:
     Args:
         window: Length and stride.
         segments: Frames per clip, T.
+        rule: Which frame of a segment is taken.
     """
 
-    def __init__(self, window: WindowSpec, segments: int) -> None:
+    def __init__(self, window: WindowSpec, segments: int, *, rule: SegmentFrame) -> None:
         if segments < 1:
             raise ValueError(f"A clip needs at least 1 frame, got {segments}.")
         self._window = window
         self._segments = segments
+        self._rule = rule
         self.reset()
 
     def reset(self) -> None:
@@ -187,7 +297,7 @@ class ClipSampler:
     def _clip(self, end_s: float) -> Clip:
         """The clip of all pending frames; `end_s` counts from t0."""
         origin_s = self._origin_s or 0.0
-        chosen = segment_centres(len(self._pending), self._segments)
+        chosen = segment_frames(len(self._pending), self._segments, rule=self._rule)
         frames = list(self._pending)
         return Clip(
             frames=tuple(frames[i] for i in chosen),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from typing import Literal, get_args
 
 import pytest
 from hypothesis import given
@@ -120,7 +121,45 @@ def test_sizes(size_bytes: int, words: str) -> None:
 
 def test_preprocessing_names_the_traps() -> None:
     words = " ".join(preprocessing_in_words(ClipSpec(frames=8)))
+    assert "8 frames, the centres of 8 equal parts of the window" in words
     assert "341x256, whatever the shape" in words
     assert "Pillow" in words
-    kept = ClipSpec(frames=8, resize=Resize(policy="keep_aspect", library="opencv"))
-    assert "short side 256, shape kept (OpenCV" in " ".join(preprocessing_in_words(kept))
+    assert "centre crop 224x224 (offset halved to even)" in words
+    assert words.endswith("tested on whole files with the centre crop alone")
+    kept = ClipSpec(
+        frames=25,
+        segment_frame="left",
+        resize=Resize(policy="keep_aspect", library="opencv", long_side="nearest"),
+        crop_offset="down",
+        views=10,
+    )
+    words = " ".join(preprocessing_in_words(kept))
+    assert "25 frames, the middles of 25 parts of the window, of fractional length" in words
+    assert "short side 256, shape kept, long side rounded to nearest (OpenCV" in words
+    assert "centre crop 224x224 (offset rounded down)" in words
+    assert "tested on whole files with 10 views: centre and corners, each also mirrored" in words
+
+
+@pytest.mark.parametrize("policy", ["fixed_4_3", "stretch"])
+def test_rounding_is_told_only_where_it_matters(policy: Literal["fixed_4_3", "stretch"]) -> None:
+    clip = ClipSpec(frames=8, resize=Resize(policy=policy, long_side="nearest"))
+    assert "long side" not in " ".join(preprocessing_in_words(clip))
+
+
+def test_every_value_of_the_specification_has_its_words() -> None:
+    seen = {
+        preprocessing_in_words(
+            ClipSpec(
+                frames=8,
+                segment_frame=segment_frame,
+                crop_offset=crop_offset,
+                views=views,
+                resize=Resize(policy="keep_aspect", long_side=long_side),
+            )
+        )
+        for segment_frame in get_args(ClipSpec.model_fields["segment_frame"].annotation)
+        for crop_offset in get_args(ClipSpec.model_fields["crop_offset"].annotation)
+        for views in get_args(ClipSpec.model_fields["views"].annotation)
+        for long_side in get_args(Resize.model_fields["long_side"].annotation)
+    }
+    assert len(seen) == 16

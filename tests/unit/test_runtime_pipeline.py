@@ -12,7 +12,7 @@ from models.bundle import Bundle
 from models.card import ModelCard
 from models.errors import BackendError, SourceError, UsageError
 from models.spec import ClipSpec
-from runtime import pipeline
+from runtime import pipeline, preprocess
 from runtime.pipeline import classify_whole, classify_windows
 from runtime.preprocess import clip_tensor, prepare
 from runtime.records import Frame, Prediction
@@ -86,7 +86,7 @@ def test_each_frame_is_prepared_once_and_only_the_crop_is_kept(
         shapes.append(picture.shape)
         return prepare(picture, clip)
 
-    monkeypatch.setattr(pipeline, "prepare", counted)
+    monkeypatch.setattr(preprocess, "prepare", counted)
     found = classified(FakeSource(grey_frames(100)), constant(), card, length_s=2.0, stride_s=0.2)
     assert len(found) == 11
     assert shapes == [(24, 32, 3)] * 100
@@ -281,7 +281,7 @@ def test_whole_keeps_no_more_frames_than_the_clip_has(
         prepared += 1
         return prepare(picture, clip)
 
-    monkeypatch.setattr(pipeline, "prepare", counted)
+    monkeypatch.setattr(preprocess, "prepare", counted)
     monkeypatch.setattr(pipeline, "open_source", CountingSources(200, [200]))
     classify_whole("clip.mp4", constant(), card, top_k=1, threshold=0.0)
     assert prepared == card.clip.frames

@@ -13,10 +13,11 @@ from PIL import Image
 
 from models.errors import UsageError
 from models.spec import IMAGENET_MEAN, IMAGENET_STD, ClipSpec, Resize
-from runtime.preprocess import centre_crop, clip_tensor, prepare
+from runtime.preprocess import Preparation, clip_tensor, prepare
 from runtime.records import Picture
 from runtime.sampling import segment_centres
 from runtime.sources import open_source
+from runtime.views import Views, views_of
 from tests.video_files import ARCHERY, SHARED
 
 GOLDEN = SHARED / "golden" / "preprocess_archery_pptsm.json"
@@ -71,7 +72,7 @@ def test_archery_as_paddlevideo_prepares_it(frames: int) -> None:
 def reference_picture(
     picture: Picture, policy: str, library: str, *, short: int = 256, crop: int = 224
 ) -> Picture:
-    """The reference's resize and crop, spelled out per policy and orientation."""
+    """The reference's resize and default crop, spelled out per policy and orientation."""
     height, width = picture.shape[:2]
     if min(height, width) != short:
         if policy == "stretch":
@@ -126,22 +127,6 @@ def test_fitting_short_side_is_left_alone_only_if_the_spec_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("width", "left"),
-    [(341, 58), (224, 0), (225, 0), (226, 1), (227, 2), (228, 2), (455, 116), (256, 16)],
-)
-def test_crop_offset_rounds_halves_to_even(width: int, left: int) -> None:
-    ramp = np.arange(width, dtype=np.uint16).astype(np.uint8)
-    picture = np.repeat(np.repeat(ramp[None, :, None], 256, axis=0), 3, axis=2)
-    cropped = centre_crop(picture, 224)
-    np.testing.assert_array_equal(cropped, picture[16:240, left : left + 224])
-
-
-def test_crop_larger_than_the_picture() -> None:
-    with pytest.raises(UsageError, match="300x100 after resizing, too small for a 224x224"):
-        centre_crop(noise(300, 100), 224)
-
-
-@pytest.mark.parametrize(
     "wrong",
     [
         np.zeros((10, 10), np.uint8),
@@ -150,9 +135,10 @@ def test_crop_larger_than_the_picture() -> None:
         np.zeros((10, 10, 3), np.float32),
     ],
 )
-def test_prepare_refuses_what_is_no_rgb_picture(wrong: Any) -> None:
+@pytest.mark.parametrize("views", [1, 3, 10])
+def test_what_is_no_rgb_picture_is_refused(wrong: Any, views: Views) -> None:
     with pytest.raises(UsageError, match="RGB uint8"):
-        prepare(wrong, ClipSpec(frames=1))
+        Preparation(clip=ClipSpec(frames=1), views=views).kept(wrong)
 
 
 def test_prepared_picture_is_its_own_memory() -> None:
@@ -202,6 +188,98 @@ def test_any_size_gives_the_input_shape(
     assert tensor.dtype == np.float32
     assert tensor.flags.c_contiguous
     assert np.isfinite(tensor).all()
+
+
+@pytest.mark.parametrize(("width", "height"), [(853, 480), (361, 643), (640, 360), (320, 240)])
+@pytest.mark.parametrize("long_side", ["down", "nearest"])
+@pytest.mark.parametrize("crop_offset", ["round", "down"])
+def test_roundings_of_the_specification(
+    width: int,
+    height: int,
+    long_side: Literal["down", "nearest"],
+    crop_offset: Literal["round", "down"],
+) -> None:
+    exact = max(width, height) * 256 / min(width, height)
+    long = int(exact) if long_side == "down" else int(exact + 0.5)
+    size = (long, 256) if width > height else (256, long)
+    margin = long - 224
+    start = round(margin / 2) if crop_offset == "round" else margin // 2
+    left, top = (start, 16) if width > height else (16, start)
+    picture = noise(width, height)
+    resized = np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR))
+    spec = ClipSpec(
+        frames=1,
+        resize=Resize(policy="keep_aspect", long_side=long_side),
+        crop_offset=crop_offset,
+    )
+    np.testing.assert_array_equal(
+        prepare(picture, spec), resized[top : top + 224, left : left + 224]
+    )
+
+
+# --- views ----------------------------------------------------------------------------------
+
+
+def tensors(preparation: Preparation, pictures: list[Picture]) -> list[np.ndarray]:
+    return list(preparation.tensors([preparation.kept(picture) for picture in pictures]))
+
+
+def test_one_view_is_prepare_and_clip_tensor() -> None:
+    spec = ClipSpec(frames=2)
+    pictures = [noise(320, 240, seed) for seed in range(2)]
+    (tensor,) = tensors(Preparation(clip=spec), pictures)
+    np.testing.assert_array_equal(
+        tensor, clip_tensor([prepare(picture, spec) for picture in pictures], spec)
+    )
+
+
+@pytest.mark.parametrize(("width", "height"), [(640, 360), (361, 643), (455, 256)])
+@pytest.mark.parametrize("views", [3, 10])
+def test_every_view_is_a_clip_of_its_own(width: int, height: int, views: Views) -> None:
+    spec = ClipSpec(frames=3, resize=Resize(policy="keep_aspect", library="opencv"))
+    pictures = [noise(width, height, seed) for seed in range(3)]
+    small = [cv2.resize(one, spec.resize.target(width, height)) for one in pictures]
+    found = tensors(Preparation(clip=spec, views=views), pictures)
+    expected = views_of(small[0], spec, views)
+    assert len(found) == len(expected) == views
+    for tensor, view in zip(found, expected, strict=True):
+        cut = [np.ascontiguousarray(view.cut(picture, 224)) for picture in small]
+        np.testing.assert_array_equal(tensor, clip_tensor(cut, spec))
+        assert tensor.flags.c_contiguous
+        assert not any(np.shares_memory(tensor, other) for other in found if other is not tensor)
+
+
+def test_pictures_of_several_sizes_are_each_cut_at_their_own_places() -> None:
+    spec = ClipSpec(frames=2, resize=Resize(policy="keep_aspect", library="opencv"))
+    wide, high = noise(400, 256), noise(256, 400)
+    (left, right, _) = tensors(Preparation(clip=spec, views=3), [wide, high])
+    first = clip_tensor([wide[16:240, 0:224], high[88:312, 0:224]], spec)
+    second = clip_tensor([wide[16:240, 176:400], high[88:312, 32:256]], spec)
+    np.testing.assert_array_equal(left, first)
+    np.testing.assert_array_equal(right, second)
+
+
+@pytest.mark.parametrize("views", [1, 3, 10])
+def test_what_is_kept_is_its_own_memory(views: Views) -> None:
+    for picture in (noise(256, 256), noise(320, 240), noise(320, 256)[:, ::-1]):
+        before = picture.copy()
+        kept = Preparation(clip=ClipSpec(frames=1), views=views).kept(picture)
+        assert not np.shares_memory(kept, picture)
+        assert kept.flags.c_contiguous
+        picture[:] = 0
+        np.testing.assert_array_equal(
+            kept, Preparation(clip=ClipSpec(frames=1), views=views).kept(before)
+        )
+
+
+@pytest.mark.parametrize("views", [1, 3, 10])
+def test_views_of_the_wrong_pictures(views: Views) -> None:
+    spec = ClipSpec(frames=2, crop=16, resize=Resize(short_side=16))
+    preparation = Preparation(clip=spec, views=views)
+    with pytest.raises(UsageError, match=r"takes 2 pictures of shape \[16, 16, 3\], got 1"):
+        next(preparation.tensors([noise(16, 16)]))
+    with pytest.raises(UsageError, match="16x15 after resizing" if views > 1 else r"\[15, 16, 3\]"):
+        next(preparation.tensors([noise(16, 16), noise(16, 15)]))
 
 
 # --- normalisation --------------------------------------------------------------------------

@@ -9,14 +9,21 @@ from hypothesis import strategies as st
 
 from models.errors import UsageError
 from runtime.records import Clip
-from runtime.sampling import ClipSampler, FrameInterval, WindowSpec, segment_centres
+from runtime.sampling import (
+    ClipSampler,
+    FrameInterval,
+    SegmentFrame,
+    WindowSpec,
+    segment_centres,
+    segment_frames,
+)
 from tests.fakes import frame_at, frames_at
 
 
 def sampled(
     times_s: list[float], *, length_s: float, stride_s: float, segments: int = 4
 ) -> list[Clip]:
-    sampler = ClipSampler(WindowSpec(length_s, stride_s), segments)
+    sampler = ClipSampler(WindowSpec(length_s, stride_s), segments, rule="centre")
     clips = [clip for frame in frames_at(times_s) for clip in sampler.push(frame)]
     return [*clips, *sampler.finish()]
 
@@ -27,47 +34,6 @@ def steady(count: int, fps: float) -> list[float]:
 
 def indices(clip: Clip) -> list[int]:
     return [frame.index for frame in clip.frames]
-
-
-# --- the rule inside a window ---------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("available", "segments", "expected"),
-    [
-        (131, 8, (7, 23, 39, 55, 71, 87, 103, 119)),
-        (131, 16, (3, 11, 19, 27, 35, 43, 51, 59, 67, 75, 83, 91, 99, 107, 115, 123)),
-        (8, 8, (0, 1, 2, 3, 4, 5, 6, 7)),
-        (9, 8, (0, 1, 2, 3, 4, 5, 6, 7)),
-        (16, 8, (0, 2, 4, 6, 8, 10, 12, 14)),
-        (24, 8, (1, 4, 7, 10, 13, 16, 19, 22)),
-        (3, 8, (0, 1, 2, 0, 1, 2, 0, 1)),
-        (1, 4, (0, 0, 0, 0)),
-        (300, 1, (149,)),
-    ],
-)
-def test_segment_centres(available: int, segments: int, expected: tuple[int, ...]) -> None:
-    assert segment_centres(available, segments) == expected
-
-
-@given(st.integers(1, 5000), st.integers(1, 64))
-def test_segment_centres_lie_in_their_segments(available: int, segments: int) -> None:
-    chosen = segment_centres(available, segments)
-    assert len(chosen) == segments
-    if available < segments:
-        assert chosen == tuple(i % available for i in range(segments))
-    else:
-        average = available // segments
-        for i, index in enumerate(chosen):
-            assert i * average <= index < (i + 1) * average
-            # As near to the segment's middle as a whole number gets, ties towards the start.
-            assert 0 <= Fraction(average - 1, 2) - (index - i * average) < 1
-
-
-@pytest.mark.parametrize(("available", "segments"), [(0, 8), (-1, 8), (5, 0)])
-def test_segment_centres_refuses_nothing(available: int, segments: int) -> None:
-    with pytest.raises(ValueError, match="Cannot choose"):
-        segment_centres(available, segments)
 
 
 # --- windows --------------------------------------------------------------------------------
@@ -114,8 +80,17 @@ def test_windows_of_steady_video(
         assert indices(clip) == [first + i for i in segment_centres(available, 4)]
 
 
+@pytest.mark.parametrize("rule", ["centre", "left"])
+def test_sampler_follows_the_rule(rule: SegmentFrame) -> None:
+    sampler = ClipSampler(WindowSpec(1.0, 1.0), 4, rule=rule)
+    clips = [clip for frame in frames_at(steady(31, 30)) for clip in sampler.push(frame)]
+    assert [indices(clip) for clip in clips] == [list(segment_frames(30, 4, rule=rule))]
+    assert segment_frames(30, 4, rule="left") == (3, 11, 18, 26)
+    assert segment_frames(30, 4, rule="centre") == (3, 10, 17, 24)
+
+
 def test_a_frame_on_the_edge_completes_the_window_at_once() -> None:
-    sampler = ClipSampler(WindowSpec(1.0, 0.5), 2)
+    sampler = ClipSampler(WindowSpec(1.0, 0.5), 2, rule="centre")
     given_out = [
         (frame.time_s, [clip.index for clip in sampler.push(frame)])
         for frame in frames_at(steady(10, 4))
@@ -127,7 +102,7 @@ def test_a_frame_on_the_edge_completes_the_window_at_once() -> None:
 def test_one_late_frame_completes_several_windows_and_gaps_use_up_numbers() -> None:
     # 0.0 to 0.9 s, then nothing until 10.0 s.
     times_s = [i / 10 for i in range(10)] + [10 + i / 10 for i in range(10)]
-    sampler = ClipSampler(WindowSpec(1.0, 0.5), 2)
+    sampler = ClipSampler(WindowSpec(1.0, 0.5), 2, rule="centre")
     by_frame = [sampler.push(frame) for frame in frames_at(times_s)]
     assert [clip.index for clip in by_frame[10]] == [0, 1]
     assert by_frame[10][1].available == 5
@@ -180,7 +155,7 @@ def test_dropped_frames_do_not_stretch_windows() -> None:
 
 
 def test_finish_and_reset_start_anew() -> None:
-    sampler = ClipSampler(WindowSpec(1.0, 1.0), 2)
+    sampler = ClipSampler(WindowSpec(1.0, 1.0), 2, rule="centre")
     for frame in frames_at(steady(30, 25)):
         sampler.push(frame)
     assert [clip.index for clip in sampler.finish()] == []
@@ -193,7 +168,7 @@ def test_finish_and_reset_start_anew() -> None:
 
 
 def test_backward_time_is_a_programming_error() -> None:
-    sampler = ClipSampler(WindowSpec(1.0, 1.0), 2)
+    sampler = ClipSampler(WindowSpec(1.0, 1.0), 2, rule="centre")
     sampler.push(frame_at(1.0))
     sampler.push(frame_at(1.5))
     with pytest.raises(ValueError, match=r"at 1\.2 s came after one at 1\.5 s"):
@@ -204,7 +179,7 @@ def test_backward_time_is_a_programming_error() -> None:
 
 def test_memory_is_bounded_by_one_window() -> None:
     for length_s, stride_s, bound in ((2.0, 0.5, 51), (1.0, 5.0, 26)):
-        sampler = ClipSampler(WindowSpec(length_s, stride_s), 4)
+        sampler = ClipSampler(WindowSpec(length_s, stride_s), 4, rule="centre")
         most = 0
         for frame in frames_at(steady(2000, 25)):
             sampler.push(frame)
@@ -234,7 +209,7 @@ def test_window_spec_refuses_nonsense(value_s: float) -> None:
 
 def test_sampler_needs_a_segment() -> None:
     with pytest.raises(ValueError, match="at least 1 frame"):
-        ClipSampler(WindowSpec(1.0, 1.0), 0)
+        ClipSampler(WindowSpec(1.0, 1.0), 0, rule="centre")
 
 
 # --- properties: all times on a 1 ms grid, so that the exact answer is known ---------------------
