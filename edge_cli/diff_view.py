@@ -211,7 +211,7 @@ def _side_by_side(path: FieldPath, a: Any, b: Any) -> tuple[str, str]:
     """Both values in words; in full where the words would be the same."""
     leaf = "" if path[:2] in {("graph", "nodes"), ("certificate", "versions")} else path[-1]
     words = (_in_words(leaf, a), _in_words(leaf, b))
-    return words if words[0] != words[1] else (_in_full(a), _in_full(b))
+    return words if words[0] != words[1] else (_in_full(leaf, a), _in_full(leaf, b))
 
 
 def _in_words(leaf: str, value: Any) -> str:
@@ -234,5 +234,6 @@ def _in_words(leaf: str, value: Any) -> str:
     return str(value) or '""'
 
 
-def _in_full(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int) else str(value)
+def _in_full(leaf: str, value: Any) -> str:
+    number = f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{number} bytes" if leaf == "size_bytes" else number
