@@ -41,6 +41,7 @@ def test_jsonl_defaults(bundle: Bundle, video: Path) -> None:
     assert header["engine"].startswith("onnxruntime ")
     assert (header["window_s"], header["stride_s"]) == (1.0, 0.1)
     assert (header["classes"], header["sampling"], header["live"]) == (4, "sliding", False)
+    assert header["views"] == 1
     assert [window["index"] for window in windows] == list(range(len(windows)))
     assert len(windows) == 21, "3 s of video, 1 s windows, 0.1 s apart"
     for window in windows:
@@ -200,7 +201,7 @@ def test_no_source(bundle: Bundle) -> None:
         (("--max-windows", "0"), "--max-windows"),
         (("--threads", "0"), "--threads"),
         (("--format", "xml"), "--format"),
-        (("--sampling", "dense"), "--sampling"),
+        (("--sampling", "sparse"), "--sampling"),
         (("--backend", "tpu"), "'tpu'"),
         (("--window", "1", "--sampling", "uniform"), "--window"),
         (("--frobnicate",), "--frobnicate"),
