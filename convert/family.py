@@ -50,7 +50,8 @@ class Family:
             gave the parameters when the network was built (tensor name to parameter name; empty
             where the checkpoint has lost them). True only when they decide.
         read: Reads the architecture off the shapes of a checkpoint that bears the marks. It may
-            raise `KeyError` for a tensor that it needs and that is not there.
+            raise `KeyError` for a tensor that it needs and that is not there, `IndexError` for
+            one with too few axes, `WeightMismatch` where the shapes make no member.
         build: Makes the Paddle network for an architecture and a number of frames: eval mode,
             input float32 [N, T, 3, H, W], output logits [N, classes], parameter names as in
             published checkpoints.

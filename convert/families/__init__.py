@@ -1,6 +1,7 @@
 """The network families that a checkpoint can be recognised as.
 
-A new family is one module with a `FAMILY`, plus its line in `FAMILY_MODULES`.
+A new family is one module with a `FAMILY`, plus its line in `FAMILY_MODULES`. `layers` and `resnet`
+are no families: they hold what several share.
 """
 
 from __future__ import annotations
@@ -14,6 +15,11 @@ from models.extras import extra
 FAMILY_MODULES: dict[str, str] = {
     "pp-tsmv2": "convert.families.pptsm_v2",
     "pp-tsm": "convert.families.pptsm_resnet",
+    "pp-tsm-mv2": "convert.families.pptsm_mobilenet_v2",
+    "pp-tsm-mv3": "convert.families.pptsm_mobilenet_v3",
+    "pp-tsn": "convert.families.pptsn_resnet",
+    "tsm": "convert.families.tsm_resnet",
+    "tsn": "convert.families.tsn_resnet",
 }
 """Family name as used by `--family`, and the module that defines it."""
 

@@ -22,6 +22,13 @@ import paddle
 from paddle import nn
 from paddle.nn import functional
 
+from convert.families.layers import (
+    ClipNetwork,
+    SqueezeExcitation,
+    convolution,
+    mean_over_frames,
+    shifted,
+)
 from convert.family import Architecture, Family, Shapes, count_from
 from models.spec import ClipSpec
 
@@ -37,15 +44,7 @@ class ConvBN(nn.Layer):
         self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1
     ) -> None:
         super().__init__()
-        self.conv = nn.Conv2D(
-            inputs,
-            outputs,
-            kernel,
-            stride=stride,
-            padding=kernel // 2,
-            groups=groups,
-            bias_attr=False,
-        )
+        self.conv = convolution(inputs, outputs, kernel, stride=stride, groups=groups)
         self.bn = nn.BatchNorm2D(outputs)
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
@@ -62,20 +61,6 @@ class ConvBN(nn.Layer):
             self.conv.weight * scale.reshape([-1, 1, 1, 1]),
             self.bn.bias - self.bn._mean * scale,
         )
-
-
-class SqueezeExcitation(nn.Layer):
-    """Scale each channel by a gate computed from the means of all channels."""
-
-    def __init__(self, channels: int, squeezed: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2D(channels, squeezed, 1)
-        self.conv2 = nn.Conv2D(squeezed, channels, 1)
-
-    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
-        gate = functional.adaptive_avg_pool2d(x, 1)
-        gate = functional.sigmoid(self.conv2(functional.relu(self.conv1(gate))))
-        return x * gate
 
 
 class DepthwiseSeparable(nn.Layer):
@@ -122,7 +107,7 @@ class ReparameterisedBlock(nn.Layer):
         self.split = split is not None
         self.shortcut = split is None and stride == 1 and inputs == outputs
         if squeezed is not None:
-            self.se = SqueezeExcitation(inputs, squeezed)
+            self.se = SqueezeExcitation(inputs, squeezed, functional.sigmoid)
         if split is not None:
             self.pw_conv_1 = ConvBN(inputs, split, 1)
             self.pw_conv_2 = ConvBN(split, outputs, 1)
@@ -205,7 +190,7 @@ class Backbone(nn.Layer):
                     )
                 inputs = outputs
             self.stages.append(nn.Sequential(*blocks))
-        self.last_conv = nn.Conv2D(inputs, layout["features"], 1, bias_attr=False)
+        self.last_conv = convolution(inputs, layout["features"], 1)
         self.fc = nn.Linear(layout["features"], architecture.classes)
         if layout["attention"]:
             self.global_attention = FrameAttention(frames)
@@ -215,24 +200,11 @@ class Backbone(nn.Layer):
         x = self.stages[1](self.stages[0](self.stem(x)))
         if self.attention:
             x = self.global_attention(x)
-        x = functional.temporal_shift(x, self.frames, 1.0 / self.frames)
+        x = shifted(x, self.frames)
         x = self.stages[3](self.stages[2](x))
         x = functional.relu(self.last_conv(functional.adaptive_avg_pool2d(x, 1)))
         x = x * (1.0 - DROPOUT)
-        x = x.reshape([-1, self.frames, x.shape[1]]).mean(axis=1)
-        return self.fc(x)
-
-
-class Network(nn.Layer):
-    """Clips in, logits out."""
-
-    def __init__(self, architecture: Architecture, frames: int) -> None:
-        super().__init__()
-        self.backbone = Backbone(architecture, frames)
-
-    def forward(self, clips: paddle.Tensor) -> paddle.Tensor:
-        _, _, channels, height, width = clips.shape
-        return self.backbone(clips.reshape([-1, channels, height, width]))
+        return self.fc(mean_over_frames(x, self.frames))
 
 
 def read(shapes: Shapes) -> Architecture:
@@ -279,9 +251,7 @@ def _read_stage(shapes: Shapes, number: int) -> dict[str, Any]:
 
 def build(architecture: Architecture, frames: int) -> nn.Layer:
     """Make the network in eval mode."""
-    network = Network(architecture, frames)
-    network.eval()
-    return network
+    return ClipNetwork(Backbone(architecture, frames))
 
 
 def fold(network: nn.Layer) -> None:
