@@ -165,7 +165,8 @@ def test_ignoring_one_of_them_would_be_seen(
         clip = {**DEFAULT, **changes}
         chosen = [frames_taken(clip, FRAMES)]
         results.append(expected(pictures, clip, clip["views"], chosen))
-    assert np.abs(np.subtract(*results)).max() > 1e-3
+    first, second = results
+    assert np.abs(np.subtract(first, second)).max() > 1e-3
 
 
 def test_dense(tmp_path: Path, video: Path, pictures: list[Picture]) -> None:
