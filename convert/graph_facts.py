@@ -315,5 +315,5 @@ def _fixed_batch(graph: GraphProto) -> int:
     for value in graph.input:
         axes = value.type.tensor_type.shape.dim
         if value.name not in initialised and axes:
-            return max(1, axes[0].dim_value)
+            return max(1, int(axes[0].dim_value))
     return 1

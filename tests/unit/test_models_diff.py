@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from models.card import ModelCard
 from models.diff import card_differences, same_graphs
@@ -34,12 +34,14 @@ def leaves(path: Path, value: Any) -> Iterator[tuple[Path, str]]:
         yield path, repr(value)
 
 
+@settings(max_examples=40, deadline=None)
 @given(card=cards())
 def test_a_card_does_not_differ_from_itself(card: ModelCard) -> None:
     assert card_differences(card, card) == ()
     assert card_differences(card, ModelCard.model_validate(card.model_dump())) == ()
 
 
+@settings(max_examples=40, deadline=None)
 @given(a=cards(), b=cards())
 def test_the_other_way_round(a: ModelCard, b: ModelCard) -> None:
     there = [(one.field, repr(one.a), repr(one.b)) for one in card_differences(a, b)]
@@ -47,6 +49,7 @@ def test_the_other_way_round(a: ModelCard, b: ModelCard) -> None:
     assert there == back
 
 
+@settings(max_examples=40, deadline=None)
 @given(a=cards(), b=cards())
 def test_fields_are_distinct_and_their_values_differ(a: ModelCard, b: ModelCard) -> None:
     differences = card_differences(a, b)
@@ -54,6 +57,7 @@ def test_fields_are_distinct_and_their_values_differ(a: ModelCard, b: ModelCard)
     assert all(repr(one.a) != repr(one.b) for one in differences)
 
 
+@settings(max_examples=40, deadline=None)
 @given(a=cards(), b=cards())
 def test_exactly_what_differs_is_reported(a: ModelCard, b: ModelCard) -> None:
     flat_a = dict(leaves((), a.model_dump(mode="json")))
