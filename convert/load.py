@@ -113,11 +113,11 @@ def _from_program(
     program = open_program(located)
     family = _family_of_program(request.family, config)
     default = ClipSpec(frames=1) if family == EXPORTED else family_named(family).clip(1)
-    frames_told = config.frames if config else None
+    unknown = family == EXPORTED and config is None
     shape = _read_shape(request, program.input_shape, origin=str(located.path))
     frames, notes = resolve_frames(
         asked=request.frames,
-        config=frames_told,
+        config=config.frames if config else None,
         weights=shape.frames,
         defaults=(8, 16),
         any_frames="T" not in shape.layout.text,
@@ -126,7 +126,7 @@ def _from_program(
         default.model_copy(update={"frames": frames}), request, config, size=shape.size or -1
     )
     _check_size(shape, clip, origin=str(located.path))
-    name = config.model_name if config and config.model_name else located.path.stem
+    name = (config.model_name if config else None) or _name_of_program(located)
     rows = shape.fixed_rows
     run = program.run if rows is None else in_fixed_rows(program.run, rows)
     return _paddle_model(
@@ -135,7 +135,7 @@ def _from_program(
         family=family,
         title=f"{name}, {frames} frames",
         ends=find_ends(run, shape.layout, clip, origin=str(located.path)),
-        notes=(*shape.notes, *notes),
+        notes=(*shape.notes, *notes, *(_assumed(request, clip) if unknown else ())),
     )
 
 
@@ -211,6 +211,12 @@ def _from_onnx(request: ConvertRequest, located: Located) -> LoadedModel:
         libraries=_ONNX_LIBRARIES,
         notes=(*shape.notes, *notes, *_assumed(request, clip)),
     )
+
+
+def _name_of_program(located: Located) -> str:
+    """The file's name, or that of its folder when all files of all models are called alike."""
+    stem = located.path.stem
+    return stem if stem not in {"inference", "model"} else located.path.absolute().parent.name
 
 
 def _assumed(request: ConvertRequest, clip: ClipSpec) -> tuple[str, ...]:

@@ -46,6 +46,21 @@ class Compared:
     onnx: Tensor
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Every case of a comparison."""
+
+    cases: tuple[Compared, ...]
+
+    @property
+    def output(self) -> Literal["logits", "probabilities"]:
+        """What the reference puts out: rows that are nowhere negative and sum up to 1, for every
+        clip, are probabilities."""
+        scores = np.concatenate([case.reference for case in self.cases])
+        shares = bool((scores >= 0).all()) and np.allclose(scores.sum(axis=1), 1.0, atol=1e-3)
+        return "probabilities" if shares else "logits"
+
+
 def frame_order(order: Order, frames: int) -> NDArray[np.intp]:
     """Indices that put the frames of a clip into an order; the shuffle is always the same."""
     indices: NDArray[np.intp] = np.arange(frames)
@@ -77,7 +92,7 @@ def compare(
     *,
     batches: tuple[int, ...] = BATCHES,
     on_case: Callable[[int, int], None] = lambda done, total: None,
-) -> list[Compared]:
+) -> Comparison:
     """Run both sides on every kind of clip, frame order and batch size.
 
     A batch of N starts with the order under test and goes on with the others, so that no two
@@ -109,7 +124,7 @@ def compare(
                     )
                 )
                 on_case(len(compared), total)
-    return compared
+    return Comparison(cases=tuple(compared))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +143,7 @@ class Witness:
 
 
 def certify(
-    compared: list[Compared],
+    compared: Comparison,
     witness: Witness,
     *,
     repairs: tuple[str, ...],
@@ -145,7 +160,7 @@ def certify(
     Raises:
         ParityError: A logit is off by more than `TOLERANCE` of the range, or is not finite.
     """
-    everything = np.concatenate([case.reference for case in compared])
+    everything = np.concatenate([case.reference for case in compared.cases])
     if not np.isfinite(everything).all():
         raise ParityError(
             f"{witness.short} itself computes NaN or infinite logits.",
@@ -157,7 +172,7 @@ def certify(
             "All reference logits are equal, so nothing can be compared.",
             hint="Is this a trained checkpoint? Its classifier ignores the input.",
         )
-    cases = [_judge(case, logit_range) for case in compared]
+    cases = [_judge(case, logit_range) for case in compared.cases]
     worst = max(cases, key=lambda case: case.max_abs_diff)
     if not worst.max_rel_diff <= TOLERANCE:
         raise ParityError(
@@ -171,7 +186,7 @@ def certify(
     in_order, backwards = (
         next(
             case.reference
-            for case in compared
+            for case in compared.cases
             if case.clip == "natural" and case.order == order and case.batch == 1
         )
         for order in ("in_order", "reversed")

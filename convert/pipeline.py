@@ -23,7 +23,7 @@ from convert.paddlex_config import PaddleXConfig, read_paddlex_config
 from convert.parity import (
     BATCHES,
     TOLERANCE,
-    Compared,
+    Comparison,
     certify,
     compare,
     library_versions,
@@ -107,13 +107,18 @@ def convert(request: ConvertRequest, on_step: OnStep = _silent) -> Converted:
     return Converted(
         path=request.output,
         card=card,
-        notes=(*located.notes, *model.notes, *label_notes, *repairs, *_batch_notes(card)),
+        notes=(*located.notes, *model.notes, *label_notes, *repairs, *_limits(card)),
     )
 
 
-def _batch_notes(card: ModelCard) -> tuple[str, ...]:
-    batch = card.variants[0].batch
-    return () if batch is None else (f"the model only takes {batch} clip(s) at a time",)
+def _limits(card: ModelCard) -> tuple[str, ...]:
+    """What is special about the model itself, one sentence each."""
+    notes = []
+    if card.variants[0].batch is not None:
+        notes.append(f"the model takes {card.variants[0].batch} clip(s) at a time, no other number")
+    if card.output == "probabilities":
+        notes.append("the model puts out probabilities: softmax is not applied to them again")
+    return tuple(notes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +165,7 @@ def _fill(
         family=model.family,
         labels=labels,
         clip=ends.clip,
+        output=compared.output,
         opset=model.opset,
         parameters=parameter_count(graph),
         graph=graph_facts(graph),
@@ -223,7 +229,7 @@ def _serves_batches(graph: ModelProto, model: LoadedModel, scratch: Path) -> boo
 
 
 def _variants(
-    job: _Job, graph: ModelProto, ends: Ends, compared: list[Compared]
+    job: _Job, graph: ModelProto, ends: Ends, compared: Comparison
 ) -> tuple[Variant, ...]:
     """The fp32 graph, and those that were asked for beside it."""
     file = BundleFile.of(job.staging / MODEL_NAME)

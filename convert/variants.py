@@ -10,11 +10,11 @@ import numpy as np
 
 from convert.ends import BATCH_AXIS
 from convert.graph import fold_constants, name_by_position, save
-from convert.parity import Compared, onnx_logits, parity_scenes
+from convert.parity import Comparison, onnx_logits, parity_scenes
 from models.card import BundleFile, Variant, VariantCheck
 from models.errors import ConversionError, ParityError
 from models.spec import ClipSpec
-from runtime.decode import softmax
+from runtime.decode import probabilities
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -82,7 +82,7 @@ def make_variant(graph: ModelProto, wanted: Wanted, *, folder: Path, scratch: Pa
     return folder / wanted.file
 
 
-def check_variant(path: Path, wanted: Wanted, clip: ClipSpec, compared: list[Compared]) -> Variant:
+def check_variant(path: Path, wanted: Wanted, clip: ClipSpec, compared: Comparison) -> Variant:
     """Compare a variant with the fp32 graph on the clips of the parity check.
 
     Args:
@@ -99,7 +99,7 @@ def check_variant(path: Path, wanted: Wanted, clip: ClipSpec, compared: list[Com
     """
     run = onnx_logits(path, batch=wanted.batch)
     mine = np.concatenate([run(clips) for _, clips in parity_scenes(clip)])
-    reference = np.concatenate([case.onnx for case in compared if case.batch == 1])
+    reference = np.concatenate([case.onnx for case in compared.cases if case.batch == 1])
     worst = float(np.abs(mine - reference).max() / np.ptp(reference))
     if not worst <= TOLERANCES[wanted.precision]:  # also when it is not a number
         flag = "--fp16" if wanted.precision == "fp16" else "--static-batch"
@@ -111,7 +111,11 @@ def check_variant(path: Path, wanted: Wanted, clip: ClipSpec, compared: list[Com
     check = VariantCheck(
         clips=len(mine),
         max_rel_diff=worst,
-        max_probability_diff=float(np.abs(softmax(mine) - softmax(reference)).max()),
+        max_probability_diff=float(
+            np.abs(
+                probabilities(mine, compared.output) - probabilities(reference, compared.output)
+            ).max()
+        ),
         top1_agreement=float((mine.argmax(axis=1) == reference.argmax(axis=1)).mean()),
     )
     return Variant(

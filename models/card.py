@@ -204,7 +204,8 @@ class ModelCard(BaseModel):
         family: Network family, e.g. "pp-tsmv2".
         labels: One name per class, in the order of the logits.
         clip: Preprocessing and sampling.
-        output: What the graph's output is; softmax is applied once, after it.
+        output: What the graph's output is: logits, to which softmax is applied once, or the
+            probabilities of a model from elsewhere that ends in a softmax of its own.
         opset: ONNX opset of the default domain.
         parameters: Number of weights in the fp32 graph.
         graph: What the fp32 graph consists of.
@@ -222,7 +223,7 @@ class ModelCard(BaseModel):
     family: str
     labels: Annotated[tuple[str, ...], Field(min_length=1)]
     clip: ClipSpec
-    output: Literal["logits"] = "logits"
+    output: Literal["logits", "probabilities"] = "logits"
     opset: int
     parameters: int
     graph: GraphFacts | None = None

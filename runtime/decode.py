@@ -1,8 +1,9 @@
-"""From logits to labelled probabilities."""
+"""From a network's scores to labelled probabilities."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,16 +43,29 @@ def check_decoding(*, top_k: int, threshold: float) -> None:
         )
 
 
+def probabilities(
+    scores: NDArray[np.floating], output: Literal["logits", "probabilities"]
+) -> NDArray[np.float64]:
+    """Probabilities along the last axis, from what the network puts out (see `ModelCard`)."""
+    return softmax(scores) if output == "logits" else np.asarray(scores, dtype=np.float64)
+
+
 def top_labels(
-    logits: NDArray[np.floating], labels: Sequence[str], *, top_k: int, threshold: float
+    logits: NDArray[np.floating],
+    labels: Sequence[str],
+    *,
+    top_k: int,
+    threshold: float,
+    output: Literal["logits", "probabilities"] = "logits",
 ) -> tuple[ScoredLabel, ...]:
     """The most probable classes.
 
     Args:
-        logits: Shape [classes].
+        logits: What the network puts out for one clip, shape [classes].
         labels: One name per class, in the order of the logits.
         top_k: How many classes at most; all of them when there are fewer.
         threshold: Classes less probable than this are left out, so the result may be empty.
+        output: Whether these are logits, or probabilities already.
 
     Returns:
         Best first; of equal logits the class with the smaller number comes first.
@@ -74,10 +88,10 @@ def top_labels(
             f"The engine returned {bad} of {len(labels)} logits that are not finite.",
             hint="Check the backend: edgecls verify",
         )
-    probabilities = softmax(logits)
+    shares = probabilities(logits, output)
     best = np.argsort(-logits.astype(np.float64), kind="stable")[:top_k]
     return tuple(
-        ScoredLabel(label=labels[i], probability=float(probabilities[i]))
+        ScoredLabel(label=labels[i], probability=float(shares[i]))
         for i in best
-        if probabilities[i] >= threshold
+        if shares[i] >= threshold
     )

@@ -217,7 +217,13 @@ class _Stage:
                 infer_ms += _since_ms(started_s)
                 started_s = time.perf_counter()
         logits = np.asarray(np.mean(outputs, axis=0, dtype=np.float64))
-        top = top_labels(logits, self.card.labels, top_k=self.top_k, threshold=self.threshold)
+        top = top_labels(
+            logits,
+            self.card.labels,
+            top_k=self.top_k,
+            threshold=self.threshold,
+            output=self.card.output,
+        )
         decode_ms, preprocess_ms = spent.taken()
         age_ms = (time.monotonic() - spent.newest_arrived_s) * 1000.0
         return Prediction(

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.paddle
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exported")
     source = write_checkpoint(folder / "x.pdparams", weights_by_rule(narrow_pptsm()))
-    return export(source, folder / "model", pir=request.param)
+    return export(source, folder / "model", family="pp-tsm", pir=request.param)
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty"])

@@ -126,6 +126,16 @@ def test_preprocessing_flags(tmp_path: Path) -> None:
     assert not any(note.startswith("preprocessing:") for note in done.notes)
 
 
+def test_probabilities_are_not_softmaxed_again(tmp_path: Path) -> None:
+    form = FORMS["3d"]
+    source = write_onnx(tmp_path / "m.onnx", form, softmax=True)
+    done = convert(request(source, tmp_path / "out", form))
+    assert done.card.output == "probabilities"
+    assert any("softmax is not applied" in note for note in done.notes)
+    plain = convert(request(write_onnx(source, form), tmp_path / "plain", form))
+    assert plain.card.output == "logits"
+
+
 def test_labels_are_counted(tmp_path: Path) -> None:
     form = FORMS["3d"]
     source = write_onnx(tmp_path / "m.onnx", form)

@@ -97,3 +97,9 @@ def test_logits_that_are_not_finite_are_refused() -> None:
 def test_options_out_of_range(top_k: int, threshold: float, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         top_labels(np.zeros(4, np.float32), LABELS, top_k=top_k, threshold=threshold)
+
+
+def test_probabilities_are_taken_as_they_are() -> None:
+    shares = np.array([0.1, 0.6, 0.1, 0.2], np.float32)
+    top = top_labels(shares, LABELS, top_k=2, threshold=0.0, output="probabilities")
+    assert [(s.label, round(s.probability, 6)) for s in top] == [("b", 0.6), ("d", 0.2)]
