@@ -54,8 +54,10 @@ class Comparison:
 
     @property
     def output(self) -> Literal["logits", "probabilities"]:
-        """What the reference puts out: rows that are nowhere negative and sum up to 1, for every
-        clip, are probabilities."""
+        """What the reference puts out.
+
+        Rows that are nowhere negative and sum up to 1, for every clip, are probabilities.
+        """
         scores = np.concatenate([case.reference for case in self.cases])
         shares = bool((scores >= 0).all()) and np.allclose(scores.sum(axis=1), 1.0, atol=1e-3)
         return "probabilities" if shares else "logits"
