@@ -152,6 +152,11 @@ def test_batch_axis(first: str | int | None) -> None:
     assert graph_facts(made).macs == 3 * 5 * 7
 
 
+def test_axes_of_the_same_name_have_the_same_length() -> None:
+    made = model([node("MatMul", "x", "w")], data=("N", "N", 5), weights={"w": (5, 7)})
+    assert graph_facts(made) == GraphFacts(macs=35, nodes={"MatMul": 1})
+
+
 def test_batch_folded_into_the_pictures() -> None:
     """Clips become pictures and clips again, as in every network of this kind."""
     nodes = [
