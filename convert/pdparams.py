@@ -1,160 +1,90 @@
-"""Read a `.pdparams` without running anything that it contains.
+"""Read a file of `paddle.save` without running anything that it contains.
 
-A `.pdparams` is a pickle, and a pickle is a program. This reader resolves only the handful of
-names that arrays are made of, and each of them to a stand-in of our own: nothing of numpy's
-unpickling code, and no constructor, runs on the file's data. Any other name is refused before
-it is looked up.
+What `paddle.save` of Paddle 3.3 writes, and older ones wrote:
+
+* for a dict whose values are tensors, or dicts without tensors (`Layer.state_dict()`, an
+  optimizer's without master weights): a pickled dict of arrays, with the name that Paddle gave
+  each parameter in an extra entry, the name table. With protocol 2 or 3 an array of more than
+  1 GiB is cut into slices, which another extra entry lists;
+* for anything else, such as `{"model": ..., "optimizer": ..., "epoch": 3}`: a pickle in which each
+  tensor is a pair of that name and an array; nothing is cut;
+* with `safetensors=True`: a safetensors file, which has no such names.
+
+A bfloat16 tensor comes as an array of uint16 in both kinds of pickle.
 """
 
 from __future__ import annotations
 
-import pickle
-from collections import OrderedDict
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from convert.pickled import load_plain
+from convert.safetensors_file import looks_like_safetensors, read_safetensors
 from models.errors import CheckpointError, UnsafePickle
 
 Weights = dict[str, NDArray[Any]]
 
 NAME_TABLE_KEY = "StructuredToParameterName@@"
-"""Bookkeeping entry that `paddle.save` adds; not a tensor."""
+SLICES_KEY = "UnpackBigParamInfor@@"
 
-_NUMERIC_KINDS = frozenset("fiub")
-
-
-class _StoredType:
-    """Stand-in for `numpy.dtype`."""
-
-    def __init__(self, code: object = "", *_: object) -> None:
-        if not isinstance(code, str):
-            raise UnsafePickle(f"an array type is given as {type(code).__name__}, not by name")
-        self.code = code
-        self.byte_order = "="
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        if len(state) > 1 and state[1] in {"<", ">", "=", "|"}:
-            self.byte_order = state[1]
-
-    def resolve(self) -> np.dtype[Any]:
-        dtype = np.dtype(self.code)
-        if dtype.kind not in _NUMERIC_KINDS:
-            raise CheckpointError(f"an array has the type {dtype}, not a number")
-        order: Any = "<" if self.byte_order in "=|" else self.byte_order
-        ordered: np.dtype[Any] = dtype.newbyteorder(order)
-        return ordered
-
-
-class _StoredArray:
-    """Stand-in for `numpy.ndarray` while its state is being read."""
-
-    def __init__(self) -> None:
-        self.value: NDArray[Any] | None = None
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        _, shape, dtype, fortran, data = state
-        self.value = _array(data, dtype, shape, "F" if fortran else "C")
-
-
-class _ArrayClass:
-    """Stand-in for the class `numpy.ndarray`: may be named, may not be called."""
-
-
-def _reconstruct(*_: object) -> _StoredArray:
-    return _StoredArray()
-
-
-def _from_buffer(data: object, dtype: object, shape: object, order: object) -> _StoredArray:
-    stored = _StoredArray()
-    stored.value = _array(data, dtype, shape, "F" if order == "F" else "C")
-    return stored
-
-
-def _scalar(dtype: object, data: object) -> _StoredArray:
-    stored = _StoredArray()
-    stored.value = _array(data, dtype, (), "C")
-    return stored
-
-
-def _latin1(text: object, encoding: object) -> bytes:
-    if not isinstance(text, str) or encoding != "latin1":
-        raise UnsafePickle("bytes are encoded in an unexpected way")
-    return text.encode("latin1")
-
-
-def _no_bytes(*content: object) -> bytes:
-    """Protocol 2 writes empty bytes as a call without arguments; `bytes(10**12)` is an attack."""
-    if content:
-        raise UnsafePickle("bytes are built in an unexpected way")
-    return b""
-
-
-def _bytearray(content: object = b"") -> bytearray:
-    if not isinstance(content, bytes):
-        raise UnsafePickle("bytes are built in an unexpected way")
-    return bytearray(content)
-
-
-def _array(data: object, dtype: object, shape: object, order: str) -> NDArray[Any]:
-    if isinstance(data, str):
-        data = data.encode("latin1")
-    if not isinstance(dtype, _StoredType) or not isinstance(data, bytes | bytearray):
-        raise CheckpointError("an array is stored in an unknown way")
-    if not isinstance(shape, tuple) or not all(isinstance(side, int) for side in shape):
-        raise CheckpointError(f"an array has the shape {shape!r}")
-    flat = np.frombuffer(data, dtype=dtype.resolve())
-    if any(side < 0 for side in shape) or int(np.prod(shape, dtype=np.int64)) != flat.size:
-        raise CheckpointError(f"an array of shape {shape} holds {flat.size} numbers")
-    return flat.reshape(shape, order="F" if order == "F" else "C")
-
-
-_ALLOWED: dict[tuple[str, str], Any] = {
-    ("numpy", "dtype"): _StoredType,
-    ("numpy", "ndarray"): _ArrayClass(),
-    ("_codecs", "encode"): _latin1,
-    ("builtins", "tuple"): tuple,
-    ("builtins", "bytearray"): _bytearray,
-    ("__builtin__", "bytes"): _no_bytes,
-    ("collections", "OrderedDict"): OrderedDict,
+_DAMAGE = (EOFError, IndexError, KeyError, TypeError, ValueError, OverflowError, RecursionError)
+_OTHER_FILES = {
+    b"PK\x03\x04": "a zip archive, as PyTorch writes its checkpoints",
+    b"version https://git-lfs": "a pointer of Git LFS, not the file itself (git lfs pull)",
+    b"\x1f\x8b": "a gzip archive; unpack it",
+    b"\x89HDF": "an HDF5 file",
+    b"<": "a web page, not the file itself",
+    b"": "no pickle, which would begin with the byte 0x80",
 }
-for _core in ("numpy.core", "numpy._core"):
-    _ALLOWED[_core + ".multiarray", "_reconstruct"] = _reconstruct
-    _ALLOWED[_core + ".multiarray", "scalar"] = _scalar
-    _ALLOWED[_core + ".numeric", "_frombuffer"] = _from_buffer
+_PICKLE = b"\x80"
+_HEAD = 32
 
 
-class _Unpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return _ALLOWED[module, name]
-        except KeyError:
-            raise UnsafePickle(f"it names {module}.{name}, which is no part of an array") from None
+@dataclass(frozen=True, slots=True, eq=False)
+class Tensor:
+    """A tensor of a checkpoint.
 
-    def persistent_load(self, pid: object) -> Any:
-        raise UnsafePickle(f"it refers to an outside object {pid!r}")
+    Attributes:
+        array: Its values, a read-only view of the file's data; uint16 means bfloat16.
+        parameter: Name that Paddle gave the parameter; None where the file has lost it.
+    """
+
+    array: NDArray[Any]
+    parameter: str | None = None
 
 
-def read_pdparams(path: Path) -> Weights:
-    """Read the tensors of a checkpoint.
+def read_pdparams(path: Path) -> object:
+    """Read everything that a checkpoint holds.
 
     Args:
-        path: A `.pdparams` file: a pickled flat dict of arrays.
+        path: A file of `paddle.save`.
 
     Returns:
-        Arrays by name, in the file's order; read-only views of the file's data.
+        `Tensor`s in dicts, lists and tuples, beside plain data and `convert.stand_ins.Foreign`;
+        dicts keep the file's order, without the two extra entries.
 
     Raises:
         UnsafePickle: The pickle names something that is not part of an array.
-        CheckpointError: The file is truncated, not a pickle, or not a dict of arrays.
+        CheckpointError: The file is truncated, no checkpoint, or exceeds the limits of
+            `convert.pickled`.
     """
     fetch = "Fetch or export the checkpoint again."
     try:
+        size = path.stat().st_size
         with path.open("rb") as file:
-            content = _Unpickler(file).load()
-        tensors = _tensors(content)
+            head = file.read(_HEAD)
+            file.seek(0)
+            if looks_like_safetensors(head, size):
+                arrays = read_safetensors(file, size)
+                return {name: Tensor(array) for name, array in arrays.items()}
+            _refuse_other_files(head)
+            return _with_tensors(load_plain(file, size))
     except UnsafePickle as error:
         raise UnsafePickle(
             f"{path} was not loaded: {error}. Nothing in it was executed.",
@@ -166,28 +96,65 @@ def read_pdparams(path: Path) -> Weights:
         raise CheckpointError(f"{path} does not fit into memory.", hint=fetch) from error
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except Exception as error:  # a broken pickle can raise almost anything
-        size = path.stat().st_size
+    except _DAMAGE as error:
+        told = isinstance(error, EOFError | ValueError)
+        why = str(error) if told else "its parts do not fit together"
         raise CheckpointError(
-            f"{path} ({size} bytes) is truncated or not a Paddle checkpoint:"
-            f" {type(error).__name__}: {error}.",
+            f"{path} ({size} bytes) is truncated or not a Paddle checkpoint: {why}.",
             hint=fetch,
         ) from error
-    return tensors
 
 
-def _tensors(content: object) -> Weights:
-    if not isinstance(content, dict):
-        raise CheckpointError(f"it holds a {type(content).__name__}, not a dict of tensors")
-    tensors: Weights = {}
-    for name, value in content.items():
-        if name == NAME_TABLE_KEY:
-            continue
-        if isinstance(value, tuple) and len(value) == 2:  # (name in the program, array)
-            value = value[1]
-        if not isinstance(name, str) or not isinstance(value, _StoredArray) or value.value is None:
-            raise CheckpointError(f"its entry {name!r} is not a tensor")
-        tensors[name] = value.value
-    if not tensors:
-        raise CheckpointError("it holds no tensors")
-    return tensors
+def _refuse_other_files(head: bytes) -> None:
+    if not head.startswith(_PICKLE):
+        what = next(what for mark, what in _OTHER_FILES.items() if head.startswith(mark))
+        raise ValueError(f"it is {what if head else 'empty'}")
+
+
+def _with_tensors(value: object) -> object:
+    """Make `Tensor`s of arrays and of pairs of a name and an array, at every level."""
+    if isinstance(value, np.ndarray):
+        return Tensor(value)
+    if isinstance(value, tuple) and len(value) == 2:
+        name, array = value
+        if isinstance(name, str) and isinstance(array, np.ndarray):
+            return Tensor(array, name)
+    if isinstance(value, tuple | list):
+        return type(value)(_with_tensors(item) for item in value)
+    if isinstance(value, dict):
+        joined = _join_slices(value)
+        names = joined.pop(NAME_TABLE_KEY, {})
+        return {key: _named(_with_tensors(item), key, names) for key, item in joined.items()}
+    return value
+
+
+def _named(value: object, key: object, names: object) -> object:
+    name = names.get(key) if isinstance(names, Mapping) else None
+    if isinstance(value, Tensor) and value.parameter is None and isinstance(name, str):
+        return Tensor(value.array, name)
+    return value
+
+
+def _join_slices(content: dict[Any, Any]) -> dict[Any, Any]:
+    """Put together the arrays that were cut for old protocols; they come last.
+
+    Raises:
+        CheckpointError: The list of slices does not fit the slices.
+    """
+    joined = dict(content)
+    table = joined.pop(SLICES_KEY, {})
+    if not isinstance(table, dict):
+        raise CheckpointError(f"its entry {SLICES_KEY} is not a dict")
+    for name, entry in table.items():
+        parts = entry.get("slices") if isinstance(entry, dict) else None
+        shape = entry.get("OriginShape") if isinstance(entry, dict) else None
+        if not isinstance(parts, list) or not isinstance(shape, tuple | list) or name in joined:
+            raise CheckpointError(f"the slices of {name!r} are listed in an unknown way")
+        slices = [joined.pop(part, None) for part in parts]
+        arrays = [part for part in slices if isinstance(part, np.ndarray)]
+        if len(arrays) < len(slices) or not arrays:
+            raise CheckpointError(f"slices of {name!r} are missing")
+        if sum(part.size for part in arrays) != math.prod(shape):
+            raise CheckpointError(f"the slices of {name!r} do not add up to the shape {shape}")
+        joined[name] = np.concatenate([part.ravel() for part in arrays]).reshape(shape)
+    return joined

@@ -9,8 +9,19 @@ from types import MappingProxyType
 import numpy as np
 
 from convert.family import Architecture, Family, ParameterNames, Shapes
+from convert.known_networks import CLASSIFIER, EXPORT_IT, known_network
+from convert.nearest import TENSORS, nearest
 from convert.pdparams import Weights
 from models.errors import FamilyError, WeightMismatch
+
+CLASSIFIERS = {
+    "pp-tsmv2": "PP-LCNetV2",
+    "pp-tsm-mv2": "MobileNetV2",
+    "pp-tsm-mv3": "MobileNetV3",
+}
+"""Image classifiers of PaddleClas that have a family's tensors, but for `backbone.`."""
+
+IMAGENET_CLASSES = 1000
 
 _SHOWN = 3
 _NO_NAMES: Mapping[str, str] = MappingProxyType({})
@@ -39,7 +50,7 @@ def recognise(
     parameter_names: ParameterNames = _NO_NAMES,
     renamed: bool = False,
 ) -> Recognised:
-    """Decide which family a checkpoint belongs to.
+    """Decide which family a checkpoint belongs to; never by guessing.
 
     Args:
         shapes: Shape of every tensor.
@@ -49,50 +60,106 @@ def recognise(
         renamed: The names had no `backbone.`; it was added.
 
     Raises:
-        FamilyError: None or several families fit, or another one than asked.
+        FamilyError: None or several families fit, or another one than asked, or the weights may
+            be an image classifier's.
         WeightMismatch: The family is clear, but a tensor that defines its architecture is
             missing or has the wrong rank.
     """
+    known = known_network(shapes)
     fitting = [family for family in families if all(mark in shapes for mark in family.marks)]
-    names = [family.name for family in fitting]
-    if asked != "auto" and asked not in names:
-        found = f"these weights are {' or '.join(names)}" if names else "it matches no known family"
-        missing = [
-            mark
-            for family in families
-            if family.name == asked
-            for mark in family.marks
-            if mark not in shapes
-        ]
-        raise FamilyError(
-            f"The checkpoint is not {asked}: {found}; {asked} needs {', '.join(missing)}.",
-            hint="Leave --family away to have it recognised." if names else "",
-        )
+    if known is not None or not fitting:
+        raise _foreign(shapes, families, asked=asked, known=known, renamed=renamed)
     if asked != "auto":
-        fitting = [family for family in fitting if family.name == asked]
-    if not fitting:
-        example = ", ".join(list(shapes)[:_SHOWN])
-        raise FamilyError(
-            f"The checkpoint ({len(shapes)} tensors: {example}, …) matches none of the families"
-            f" {', '.join(family.name for family in families)}.",
-            hint="Export it with Paddle and convert the exported model: SRC may be a folder with"
-            " inference.json and inference.pdiparams.",
+        family = _as_asked(shapes, families, fitting, asked)
+        notes = _contradiction(family, fitting, parameter_names)
+    else:
+        family, notes = _told_apart(fitting, parameter_names)
+    architecture = _read(family, shapes)
+    if renamed and family.name in CLASSIFIERS:
+        notes += _may_be_classifier(family, architecture, asked)
+    return Recognised(family=family, architecture=architecture, notes=notes)
+
+
+def _as_asked(
+    shapes: Shapes, families: Sequence[Family], fitting: Sequence[Family], asked: str
+) -> Family:
+    for family in fitting:
+        if family.name == asked:
+            return family
+    missing = [
+        mark
+        for family in families
+        if family.name == asked
+        for mark in family.marks
+        if mark not in shapes
+    ]
+    raise FamilyError(
+        f"The checkpoint is not {asked}: these weights are {_or(fitting)}; {asked} needs"
+        f" {', '.join(missing)}.",
+        hint="Leave --family away to have it recognised.",
+    )
+
+
+def _told_apart(
+    fitting: Sequence[Family], parameter_names: ParameterNames
+) -> tuple[Family, tuple[str, ...]]:
+    """The only family that fits, or of several the only one whose names the checkpoint has."""
+    if len(fitting) == 1:
+        return fitting[0], ()
+    claiming = [family for family in fitting if family.claims(parameter_names)]
+    if len(claiming) == 1:
+        others = _or([family for family in fitting if family is not claiming[0]])
+        return claiming[0], (
+            f"{claiming[0].name} and {others} have the same tensors; the names that the training"
+            f" gave to the parameters are {claiming[0].name}'s",
         )
-    claimed = [family for family in fitting if family.claims(parameter_names)]
-    notes: tuple[str, ...] = ()
-    if len(fitting) > 1 and len(claimed) == 1:
-        fitting = claimed
-        notes = (f"{claimed[0].name} was told from its twin by the names of the parameters",)
-    if renamed:
-        notes = (*notes, "the names of the tensors had no 'backbone.'")
-    if len(fitting) > 1:
+    described = ", ".join(f"{family.name} {_in_time(family)}" for family in fitting)
+    raise FamilyError(
+        f"The checkpoint fits {_or(fitting)}, which have the very same tensors: {described}."
+        " Nothing in this file tells which it was trained as.",
+        hint=f"Say which, as MODEL in the training configuration does:"
+        f" {' or '.join(f'--family {family.name}' for family in fitting)}",
+    )
+
+
+def _in_time(family: Family) -> str:
+    """What a family does with the frames of a clip, in words: in this, twins differ."""
+    return (
+        "only averages over the frames"
+        if family.any_frames
+        else "shifts channels between neighbouring frames"
+    )
+
+
+def _contradiction(
+    family: Family, fitting: Sequence[Family], parameter_names: ParameterNames
+) -> tuple[str, ...]:
+    return tuple(
+        f"the names that the training gave to the parameters are {twin.name}'s, but {family.name}"
+        " was asked for; compare its predictions with those of the training"
+        for twin in fitting
+        if twin is not family and twin.claims(parameter_names)
+    )
+
+
+def _may_be_classifier(family: Family, architecture: Architecture, asked: str) -> tuple[str, ...]:
+    classifier = CLASSIFIERS[family.name]
+    if architecture.classes == IMAGENET_CLASSES and asked == "auto":
         raise FamilyError(
-            f"The checkpoint fits several families: {', '.join(names)}.",
-            hint=f"Say which: --family {names[0]}",
+            f"These are weights of the image classifier {classifier} ({IMAGENET_CLASSES} ImageNet"
+            f" classes), which {family.name} starts its training from: their names have no"
+            " 'backbone.'.",
+            hint=f"If it is a video network all the same: --family {family.name}",
         )
-    family = fitting[0]
+    return (
+        f"the image classifier {classifier} has the same tensors under the same names, without"
+        f" 'backbone.'; that this is {family.name} cannot be known from the file",
+    )
+
+
+def _read(family: Family, shapes: Shapes) -> Architecture:
     try:
-        return Recognised(family=family, architecture=family.read(shapes), notes=notes)
+        return family.read(shapes)
     except KeyError as error:
         raise WeightMismatch(
             f"The checkpoint is a {family.name}, but its tensor {error.args[0]} is missing."
@@ -102,6 +169,50 @@ def recognise(
             f"The checkpoint is a {family.name}, but a tensor that defines its widths has too few"
             " axes."
         ) from error
+
+
+def _foreign(
+    shapes: Shapes, families: Sequence[Family], *, asked: str, known: str | None, renamed: bool
+) -> FamilyError:
+    """The error for a network that is none of ours: what it is, what is near, what differs."""
+    added = "backbone." if renamed else ""
+    names = [name.removeprefix(added) for name in shapes]
+    every = ", ".join(family.name for family in families)
+    if known is not None:
+        what = f"holds weights of {known}, which is none of the families {every}"
+    else:
+        what = (
+            f"({len(names)} tensors: {', '.join(names[:_SHOWN])}, …) matches none of the families"
+        )
+        what = f"{what} {every}"
+    compared = [family for family in families if asked in ("auto", family.name)]
+    close = nearest(shapes, {family.name: _tensors_of(family) for family in compared})
+    differs = ""
+    if close is not None:
+        lacking = [name.removeprefix(added) for name in close.lacking]
+        extra = [name.removeprefix(added) for name in close.extra]
+        differs = (
+            f" It has {close.share:.0%} of the kinds of tensors of {' or '.join(close.families)}"
+            f"{_clause('lacks', lacking)}{_clause('has besides', extra)}."
+        )
+    return FamilyError(
+        f"The checkpoint {what}.{differs}",
+        hint="Give the checkpoint of the video network that was trained from it."
+        if known is not None and known.startswith(CLASSIFIER)
+        else EXPORT_IT,
+    )
+
+
+def _tensors_of(family: Family) -> tuple[str, ...]:
+    return TENSORS.get(family.name, family.marks)
+
+
+def _clause(text: str, names: Sequence[str]) -> str:
+    return f", {text} {_list(names)}" if names else ""
+
+
+def _or(families: Sequence[Family]) -> str:
+    return " or ".join(family.name for family in families)
 
 
 def resolve_frames(
@@ -140,9 +251,11 @@ def resolve_frames(
     if config is not None:
         return config, ()
     if any_frames:
-        return defaults[0], (
-            f"any number of frames works; {defaults[0]}, which the family was tested with, was"
-            " taken; fewer is faster: --frames 8",
+        usual = defaults[0]
+        fewer = next((count for count in defaults if count < usual), max(usual // 2, 1))
+        return usual, (
+            f"any number of frames per clip works; {usual}, the usual number, was taken, and fewer"
+            f" are faster: --frames {fewer}",
         )
     choices = " or ".join(map(str, defaults))
     raise FamilyError(

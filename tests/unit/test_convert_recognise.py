@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convert.family import Architecture, Family, Shapes, count_from
-from convert.recognise import check_weights, recognise, resolve_frames
+from convert.family import Architecture, Family, ParameterNames, Shapes, count_from
+from convert.known_networks import EXPORT_IT, KNOWN, known_network
+from convert.nearest import TENSORS
+from convert.recognise import CLASSIFIERS, check_weights, recognise, resolve_frames
 from models.errors import FamilyError, WeightMismatch
 from models.spec import ClipSpec
 
@@ -24,7 +26,7 @@ class Never:
         raise AssertionError(f"not expected: {arguments}")
 
 
-def family(name: str, *marks: str) -> Family:
+def family(name: str, *marks: str, any_frames: bool = False, claim: str | None = None) -> Family:
     def read(shapes: Shapes) -> Architecture:
         return Architecture(title=name, classes=shapes["fc"][1], frames=None, layout={})
 
@@ -36,6 +38,8 @@ def family(name: str, *marks: str) -> Family:
         build=Never(),
         fold=Never(),
         clip=lambda frames: ClipSpec(frames=frames),
+        any_frames=any_frames,
+        claims=lambda names: claim is not None and names.get("fc") == claim,
     )
 
 
@@ -52,10 +56,48 @@ def test_unknown_names_are_shown() -> None:
         recognise({"conv.w": (1,), "fc": (8, 3)}, [ONE, TWO])
 
 
-def test_ambiguity_is_a_question_with_its_answer() -> None:
-    with pytest.raises(FamilyError, match="fits several families: one, two") as caught:
-        recognise({"stem.one": (1,), "stem.two": (1,), "fc": (8, 3)}, [ONE, TWO])
-    assert caught.value.hint == "Say which: --family one"
+SHIFT = family("shift", "stem", claim="linear_1.w_0")
+MEAN = family("mean", "stem", any_frames=True, claim="mean_fc")
+TWINS = {"stem": (1,), "fc": (8, 3)}
+
+
+@pytest.mark.parametrize("names", [{}, {"fc": "linear_0.w_0"}])
+def test_twins_are_a_question_with_its_answers(names: ParameterNames) -> None:
+    with pytest.raises(FamilyError) as caught:
+        recognise(TWINS, [SHIFT, MEAN], parameter_names=names)
+    assert (
+        "fits shift or mean, which have the very same tensors: shift shifts channels between"
+        " neighbouring frames, mean only averages over the frames" in caught.value.message
+    )
+    assert caught.value.hint.endswith(": --family shift or --family mean")
+
+
+def test_twins_that_both_claim_are_not_told_apart() -> None:
+    both = family("both", "stem", claim="linear_1.w_0")
+    with pytest.raises(FamilyError, match="fits shift or both"):
+        recognise(TWINS, [SHIFT, both], parameter_names={"fc": "linear_1.w_0"})
+
+
+@pytest.mark.parametrize(("name", "told"), [("linear_1.w_0", SHIFT), ("mean_fc", MEAN)])
+def test_twins_are_told_apart_by_the_names_of_parameters(name: str, told: Family) -> None:
+    found = recognise(TWINS, [SHIFT, MEAN], parameter_names={"fc": name})
+    assert found.family is told
+    (note,) = found.notes
+    assert "have the same tensors" in note
+    assert note.endswith(f"gave to the parameters are {told.name}'s")
+
+
+def test_asking_for_a_twin_that_the_names_contradict_is_noted() -> None:
+    found = recognise(TWINS, [SHIFT, MEAN], asked="mean", parameter_names={"fc": "linear_1.w_0"})
+    assert found.family is MEAN
+    (note,) = found.notes
+    assert "are shift's, but mean was asked for" in note
+
+
+def test_asking_for_the_twin_that_the_names_tell_needs_no_note() -> None:
+    names = {"fc": "linear_1.w_0"}
+    assert recognise(TWINS, [SHIFT, MEAN], asked="shift", parameter_names=names).notes == ()
+    assert recognise(TWINS, [SHIFT, MEAN], asked="mean").notes == ()
 
 
 def test_asking_settles_ambiguity() -> None:
@@ -66,6 +108,122 @@ def test_asking_settles_ambiguity() -> None:
 def test_wrong_family_says_what_it_is_and_what_is_missing() -> None:
     with pytest.raises(FamilyError, match=r"not two: these weights are one; two needs stem\.two"):
         recognise({"stem.one": (1,), "fc": (8, 3)}, [ONE, TWO], asked="two")
+
+
+def test_asking_for_a_family_that_shares_nothing() -> None:
+    with pytest.raises(FamilyError, match="matches none of the families one, two") as caught:
+        recognise({"x": (1,)}, [ONE, TWO], asked="two")
+    assert caught.value.hint == EXPORT_IT
+
+
+def test_the_nearest_family_and_what_differs() -> None:
+    near = family("near", "stem.two", "neck.4.weight", "head.fc.weight")
+    shapes = {"stem.2.weight": (1,), "neck.7.weight": (1,), "neck.8.weight": (1,), "fc": (8, 3)}
+    with pytest.raises(FamilyError) as caught:
+        recognise(shapes, [ONE, near])
+    assert caught.value.message == (
+        "The checkpoint (4 tensors: stem.2.weight, neck.7.weight, neck.8.weight, …) matches none of"
+        " the families one, near. It has 33% of the kinds of tensors of near, lacks stem.two,"
+        " head.fc.weight, has besides stem.2.weight, fc."
+    )
+
+
+def test_what_is_shown_are_the_names_of_the_file() -> None:
+    with pytest.raises(FamilyError) as caught:
+        recognise(
+            {"backbone.a": (1,), "backbone.b": (1,)},
+            [family("f", "backbone.b", "backbone.c")],
+            renamed=True,
+        )
+    assert "backbone" not in caught.value.message
+    assert "lacks c, has besides a" in caught.value.message
+
+
+NETWORKS = {
+    "the image classifier ResNet-vd of PaddleClas": (
+        "conv1_1._conv.weight",
+        "bb_0_0.conv0._conv.weight",
+        "out.weight",
+    ),
+    "the image classifier ResNet or ResNet-vd of PaddleClas (2.2 and newer)": (
+        "stem.0.conv.weight",
+        "blocks.0.conv0.conv.weight",
+        "fc.weight",
+    ),
+    "the image classifier ResNet of paddle.vision": (
+        "conv1.weight",
+        "bn1._mean",
+        "layer1.0.conv1.weight",
+    ),
+    "a network of PyTorch (its batch norms have a running_mean)": (
+        "layer1.0.conv1.weight",
+        "bn1.running_mean",
+    ),
+    "TimeSformer or PP-TimeSformer": ("backbone.blocks.0.temporal_attn.qkv.weight",),
+    "a Vision Transformer (TokenShift, or an image classifier)": (
+        "backbone.cls_token",
+        "backbone.blocks.0.attn.qkv.weight",
+    ),
+    "a Swin Transformer (Video Swin or an image classifier)": (
+        "backbone.patch_embed.proj.weight",
+        "backbone.layers.0.blocks.0.attn.relative_position_bias_table",
+    ),
+    "SlowFast": ("backbone.s1.pathway0_stem._conv.weight",),
+    "MoViNet": (
+        "backbone.conv1.conv_1.0.weight",
+        "backbone.blocks.3.deep.conv_1.0.weight",
+    ),
+    "ST-GCN": ("backbone.st_gcn_networks.0.gcn.conv.weight",),
+    "BMN": ("backbone.b_conv1.weight", "backbone.p_conv3d1.weight"),
+    "AttentionLSTM": ("head.bi_lstm0.0.cell_fw.weight_ih", "head.att_fc0.weight"),
+    "a program of Paddle's static mode": ("conv2d_0.w_0", "batch_norm_0.b_0"),
+}
+
+
+@pytest.mark.parametrize("what", list(NETWORKS))
+def test_known_networks_are_named(what: str) -> None:
+    assert known_network(NETWORKS[what]) == what
+    with pytest.raises(FamilyError, match="holds weights of") as caught:
+        recognise(dict.fromkeys(NETWORKS[what], (1,)), [ONE, TWO], asked="one")
+    assert what in caught.value.message
+    assert bool(caught.value.hint)
+
+
+def test_every_known_network_can_be_met() -> None:
+    """No row of the table hides behind an earlier one."""
+    for known in KNOWN:
+        names = [mark.replace("#", "3") for mark in known.marks]
+        assert known_network(names) == known.what
+        assert known_network(names[:-1]) != known.what or len(names) == 1
+
+
+def test_a_classifier_is_not_taken_for_the_video_network_that_starts_from_it() -> None:
+    """PaddleClas's ResNet-vd has all marks of pp-tsm, once `backbone.` is added."""
+    backbone = [name for name in TENSORS["pp-tsm"] if name.startswith("backbone.")]
+    shapes = dict.fromkeys([*backbone, "backbone.out.weight", "backbone.out.bias"], (1,))
+    near = family("pp-tsm", "backbone.conv1_1._conv.weight", "backbone.bb_0_0.conv2._conv.weight")
+    with pytest.raises(FamilyError, match="holds weights of the image classifier ResNet-vd") as got:
+        recognise(shapes, [near], renamed=True)
+    assert got.value.message.endswith(
+        "of pp-tsm, lacks head.fc.weight, head.fc.bias, has besides out.weight, out.bias."
+    )
+    assert "trained from it" in got.value.hint
+
+
+@pytest.mark.parametrize(("name", "classifier"), list(CLASSIFIERS.items()))
+def test_imagenet_classifiers_are_refused_unless_asked_for(name: str, classifier: str) -> None:
+    one = family(name, "stem")
+    shapes = {"stem": (1,), "fc": (8, 1000)}
+    with pytest.raises(FamilyError, match=f"of the image classifier {classifier} ") as caught:
+        recognise(shapes, [one], renamed=True)
+    assert f"--family {name}" in caught.value.hint
+    assert recognise(shapes, [one]).notes == ()
+    for found in (
+        recognise(shapes, [one], renamed=True, asked=name),
+        recognise({"stem": (1,), "fc": (8, 12)}, [one], renamed=True),
+    ):
+        assert found.family is one
+        assert "cannot be known from the file" in found.notes[0]
 
 
 def test_a_missing_defining_tensor_is_named() -> None:
@@ -91,6 +249,18 @@ def test_a_defining_tensor_with_too_few_axes() -> None:
 def test_frames(asked: int | None, config: int | None, weights: int | None, expected: int) -> None:
     settled = resolve_frames(asked=asked, config=config, weights=weights, defaults=(8,))
     assert settled == (expected, ())
+
+
+def test_any_number_of_frames_needs_no_question() -> None:
+    frames, notes = resolve_frames(
+        asked=None, config=None, weights=None, defaults=(25, 8, 3), any_frames=True
+    )
+    assert frames == 25
+    assert notes[0].endswith("25, the usual number, was taken, and fewer are faster: --frames 8")
+    settled = resolve_frames(asked=4, config=None, weights=None, defaults=(25,), any_frames=True)
+    assert settled == (4, ())
+    alone = resolve_frames(asked=None, config=None, weights=None, defaults=(8,), any_frames=True)
+    assert alone[1][0].endswith("--frames 4")
 
 
 def test_frames_unknown_is_a_question() -> None:
