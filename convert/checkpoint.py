@@ -124,10 +124,11 @@ def _parts(content: Entries, depth: int) -> dict[str, Entries]:
         else:
             parts[part] = nested[next(iter(nested))]
     if inner["model"] is None:
+        taken = [entry for entry in inner.values() if entry is not None]
         own = {
             key: value
             for key, value in content.items()
-            if not any(value is entry for entry in inner.values())
+            if not any(value is entry for entry in taken)
         }
         if not parts or _weights_in(own):
             parts = {**_distilled(own), **parts}
@@ -210,9 +211,9 @@ def _tensors(entries: Entries) -> tuple[dict[str, Tensor], tuple[str, ...]]:
         )
     notes = []
     if optimizer:
-        notes.append(f"{optimizer} entries of the optimizer's state were left out")
+        notes.append(f"left out the optimizer's state, {_counted(optimizer)}")
     if others:
-        notes.append(f"{len(others)} entries that are no weights were left out: {_list(others)}")
+        notes.append(f"left out {_counted(len(others))} that are no weights: {_list(others)}")
     return weights, tuple(notes)
 
 
@@ -266,7 +267,7 @@ def _float32(name: str, array: NDArray[Any]) -> NDArray[np.float32]:
     if array.dtype.itemsize > 4:
         finite = array[np.isfinite(array)]
         largest = float(np.abs(finite).max(initial=0))
-        if largest > np.finfo(np.float32).max:
+        if largest > float(np.finfo(np.float32).max):
             raise CheckpointError(f"{name} holds {largest:g}, which float32 cannot")
     return array.astype(np.float32, copy=False)
 
@@ -313,6 +314,10 @@ def _kind(value: object) -> str:
     if isinstance(value, dict | list | tuple):
         return f"a {type(value).__name__} of {len(value)}"
     return f"a value of type {type(value).__name__}"
+
+
+def _counted(entries: int) -> str:
+    return "1 entry" if entries == 1 else f"{entries} entries"
 
 
 def _list(items: Sequence[str]) -> str:

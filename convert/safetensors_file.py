@@ -74,13 +74,13 @@ def read_safetensors(file: IO[bytes], size: int) -> dict[str, NDArray[Any]]:
 
 def _tensor(name: str, entry: Any, data: bytes) -> NDArray[Any]:
     try:
-        kind, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
+        kind, shape, (begin, end) = str(entry["dtype"]), entry["shape"], entry["data_offsets"]
         sides = [int(side) for side in shape]
         begin, end = int(begin), int(end)
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"the tensor {name[:80]} is listed in an unknown way") from error
     if kind not in _TYPES:
-        raise CheckpointError(f"the tensor {name[:80]} has the type {str(kind)[:20]}")
+        raise CheckpointError(f"the tensor {name[:80]} has the type {kind[:20]}")
     dtype = np.dtype(_TYPES[kind])
     expected = math.prod(sides) * dtype.itemsize
     if min(sides, default=0) < 0 or not 0 <= begin <= end <= len(data) or end - begin != expected:

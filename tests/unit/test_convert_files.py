@@ -1,4 +1,4 @@
-"""Locating sources, reading labels and `inference.yml`, requests, staged bundles."""
+"""Reading labels and `inference.yml`, requests, staged bundles."""
 
 from __future__ import annotations
 
@@ -9,70 +9,15 @@ from pathlib import Path
 import pytest
 
 from convert.bundle_writer import staged_bundle
-from convert.labels import default_labels, read_labels
 from convert.clip_choice import clip_spec
-from convert.locate import locate
+from convert.labels import default_labels, read_labels
 from convert.paddlex_config import read_paddlex_config
 from convert.request import ConvertRequest
 from models.card import CARD_NAME
-from models.errors import CheckpointError, CheckpointNotFound, OutputError, UsageError
+from models.errors import CheckpointError, OutputError, UsageError
 from models.spec import ClipSpec
 
 yaml = pytest.importorskip("yaml", reason="needs the `convert` extra")
-
-
-def touch(*paths: Path) -> None:
-    for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"x")
-
-
-def test_locates_every_kind(tmp_path: Path) -> None:
-    touch(tmp_path / "a/m.pdparams")
-    touch(tmp_path / "b/m.pdmodel", tmp_path / "b/m.pdiparams", tmp_path / "b/inference.yml")
-    touch(tmp_path / "c/inference.json", tmp_path / "c/inference.pdiparams")
-    for given, kind in [
-        ("a", "pdparams"),
-        ("a/m.pdparams", "pdparams"),
-        ("b", "pdmodel"),
-        ("b/m.pdmodel", "pdmodel"),
-        ("b/m.pdiparams", "pdmodel"),
-        ("c", "pir"),
-        ("c/inference.json", "pir"),
-        ("c/inference.pdiparams", "pir"),
-    ]:
-        assert locate(tmp_path / given).kind == kind, given
-    assert locate(tmp_path / "b").config == tmp_path / "b/inference.yml"
-    assert locate(tmp_path / "c").config is None
-
-
-def test_an_export_is_preferred_over_a_checkpoint(tmp_path: Path) -> None:
-    touch(tmp_path / "m.pdparams", tmp_path / "inference.json", tmp_path / "inference.pdiparams")
-    assert locate(tmp_path).kind == "pir"
-
-
-@pytest.mark.parametrize(
-    ("files", "given", "message"),
-    [
-        ([], "absent", "does not exist"),
-        (["readme.txt"], "readme.txt", "not a Paddle model"),
-        (["readme.txt"], "", "holds no model"),
-        (["inference.json"], "", "inference.pdiparams is missing"),
-        (["m.pdmodel"], "m.pdmodel", "m.pdiparams is missing"),
-        (["m.pdiparams"], "m.pdiparams", "only weights"),
-        (["a.pdparams", "b.pdparams"], "", "holds 2 models: a.pdparams, b.pdparams"),
-    ],
-)
-def test_what_cannot_be_located(tmp_path: Path, files: list[str], given: str, message: str) -> None:
-    touch(*(tmp_path / name for name in files))
-    with pytest.raises(CheckpointError, match=message):
-        locate(tmp_path / given)
-
-
-def test_missing_parts_are_file_not_found_errors_too(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError) as caught:
-        locate(tmp_path / "absent")
-    assert isinstance(caught.value, CheckpointNotFound)
 
 
 @pytest.mark.parametrize(
