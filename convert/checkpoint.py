@@ -31,9 +31,9 @@ OPTIMIZER_SUFFIXES = (".pdopt", ".pdstates")
 _ACCUMULATORS = re.compile(
     r"_(moment[12]?|moment2_max|velocity|beta[12]_pow(_acc)?|inf_norm|momentum|mean_square"
     r"|mean_grad|_avg_squared_(grad|update)|momentum_decay_pow|mu_product|rho|prevs"
-    r"|learning_rates|fp32_master)_\d+$"
+    r"|learning_rates|fp32_master)_\d+$|\.[wb]_\d+_[dmy]_\d+$"
 )
-"""How the names of an optimizer's tensors end (every optimizer of Paddle 3.3 but ASGD)."""
+"""How the names of an optimizer's tensors end, for every optimizer of Paddle 3.3."""
 _OPTIMIZER_KEYS = frozenset({"LR_Scheduler", "master_weights", "optimizer"})
 _COUNTERS = frozenset({"num_batches_tracked", "epoch", "step", "global_step", "iter"})
 _NO_NAME = re.compile(r"(eager_tmp|generated_tensor)_\d+")
