@@ -26,6 +26,10 @@ Reference = Callable[[Tensor], Tensor]
 TOLERANCE = 1e-4
 """Largest difference that passes, relative to the range of the reference logits."""
 
+UNITS_OF_NOISE, WORST_TOLERANCE = 10.0, 1e-3
+"""Where the reference itself moves by more when its input is rounded differently, so many times
+that movement passes, up to the second number."""
+
 BATCHES = (1, 2, 3)
 Order = Literal["in_order", "reversed", "shuffled"]
 ORDERS: tuple[Order, ...] = ("in_order", "reversed", "shuffled")
@@ -129,6 +133,24 @@ def compare(
     return Comparison(cases=tuple(compared))
 
 
+def rounding_noise(reference: Reference, clip: ClipSpec) -> float:
+    """How far the reference's logits move when the last bit of its input does, over their range.
+
+    A network whose gates saturate can amplify one unit in the last place a thousandfold. Two
+    correct engines, which round differently at every layer, then differ by more than `TOLERANCE`.
+    """
+    moved, range_ = 0.0, 0.0
+    rng = np.random.Generator(np.random.PCG64(0))
+    for _, clips in parity_scenes(clip):
+        signs = rng.choice(np.array([-1, 1], np.float32), clips.shape)
+        rounded = np.nextafter(clips, clips + signs, dtype=np.float32)
+        still = np.concatenate([reference(one[None].copy()) for one in clips])
+        shaken = np.concatenate([reference(one[None].copy()) for one in rounded])
+        moved = max(moved, float(np.abs(shaken - still).max()))
+        range_ = max(range_, float(np.ptp(still)))
+    return moved / range_ if range_ else 0.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Witness:
     """What the reference is, in words.
@@ -150,6 +172,7 @@ def certify(
     *,
     repairs: tuple[str, ...],
     versions: Mapping[str, str],
+    noise: Callable[[], float] = lambda: 0.0,
 ) -> Certificate:
     """Judge the comparison.
 
@@ -158,9 +181,10 @@ def certify(
         witness: What the reference is.
         repairs: Defects mended on the way.
         versions: Of the libraries involved.
+        noise: Measures `rounding_noise`; asked only when `TOLERANCE` is missed.
 
     Raises:
-        ParityError: A logit is off by more than `TOLERANCE` of the range, or is not finite.
+        ParityError: A logit is off by more than is allowed, or is not finite.
     """
     everything = np.concatenate([case.reference for case in compared.cases])
     if not np.isfinite(everything).all():
@@ -176,11 +200,14 @@ def certify(
         )
     cases = [_judge(case, logit_range) for case in compared.cases]
     worst = max(cases, key=lambda case: case.max_abs_diff)
+    tolerance = TOLERANCE
     if not worst.max_rel_diff <= TOLERANCE:
+        tolerance = max(TOLERANCE, min(UNITS_OF_NOISE * noise(), WORST_TOLERANCE))
+    if not worst.max_rel_diff <= tolerance:
         raise ParityError(
             f"ONNX differs from {witness.short} by {worst.max_abs_diff:.3g},"
             f" {worst.max_rel_diff:.2e} of the logit range {logit_range:.4g}; at most"
-            f" {TOLERANCE:g} is allowed. Worst case: {worst.clip} clip,"
+            f" {tolerance:.2g} is allowed. Worst case: {worst.clip} clip,"
             f" frames {worst.order.replace('_', ' ')}, batch {worst.batch}."
             " No bundle was written.",
             hint="Converting changed the network. Try another --opset, and report the model.",
@@ -198,7 +225,7 @@ def certify(
         reference=witness.name,
         proves=witness.proves,
         engine=f"onnxruntime {versions['onnxruntime']} (CPUExecutionProvider)",
-        tolerance=TOLERANCE,
+        tolerance=tolerance,
         logit_range=logit_range,
         max_abs_diff=worst.max_abs_diff,
         max_rel_diff=worst.max_rel_diff,

@@ -28,6 +28,7 @@ from convert.parity import (
     compare,
     library_versions,
     onnx_logits,
+    rounding_noise,
 )
 from convert.parity_clips import block_side, noise_seeds, random_clips
 from convert.request import ConvertRequest
@@ -90,12 +91,13 @@ def convert(request: ConvertRequest, on_step: OnStep = _silent) -> Converted:
     """
     on_step(STEPS[0], 0, 1)
     located = locate(request.source)
-    config = read_paddlex_config(located.config) if located.config else None
     if located.kind == "onnx":
         with extra("convert", "Converting an ONNX model"):
             import onnx  # noqa: F401
     else:
         require_exporter()
+    on_step(STEPS[0], 1, 2)  # the libraries are loaded; what follows is up to the source
+    config = read_paddlex_config(located.config) if located.config else None
     with (
         staged_bundle(request.output, force=request.force) as staging,
         tempfile.TemporaryDirectory(prefix="edgecls-") as scratch,
@@ -116,6 +118,11 @@ def _limits(card: ModelCard) -> tuple[str, ...]:
     notes = []
     if card.variants[0].batch is not None:
         notes.append(f"the model takes {card.variants[0].batch} clip(s) at a time, no other number")
+    if card.certificate.tolerance > TOLERANCE:
+        notes.append(
+            f"parity: this network amplifies rounding, so that {card.certificate.tolerance:.1e} of"
+            f" the logit range was allowed instead of {TOLERANCE:g}"
+        )
     if card.output == "probabilities":
         notes.append("the model puts out probabilities: softmax is not applied to them again")
     return tuple(notes)
@@ -144,6 +151,7 @@ def _fill(
     embed(graph, metadata)
     save(graph, job.staging / MODEL_NAME)
 
+    job.on_step(STEPS[3], 0, 1)
     compared = compare(
         model.reference,
         onnx_logits(job.staging / MODEL_NAME, batch=ends.batch),
@@ -156,6 +164,7 @@ def _fill(
         model.witness,
         repairs=exported.repairs,
         versions=library_versions(model.libraries),
+        noise=lambda: rounding_noise(model.reference, ends.clip),
     )
     variants = _variants(job, graph, ends, compared)
 

@@ -139,7 +139,8 @@ class Certificate(BaseModel):
             `graph` when it is the ONNX file that was given, so that nothing is known about how
             faithful that file is.
         engine: What ran the graph, e.g. "onnxruntime 1.23.2 (CPUExecutionProvider)".
-        tolerance: Largest `max_rel_diff` that passes.
+        tolerance: Largest `max_rel_diff` that passes: 1e-4, or more for a network that amplifies
+            rounding so much that the reference does not hold still either.
         logit_range: Range (max - min) of all reference logits of all cases.
         max_abs_diff: Worst case.
         max_rel_diff: Worst case.
