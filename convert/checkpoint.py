@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.known_networks import EXPORT_IT, known_network
+from convert.known_networks import known_network, what_to_do
 from convert.pdparams import Tensor, Weights, read_pdparams
 from convert.stand_ins import Foreign
 from convert.tensor_names import DISTILLED, canonical, distilled_parts, unwrapped
@@ -181,9 +181,10 @@ def _choose(parts: Mapping[str, Entries], asked: str) -> str:
 def _about_parts(parts: Mapping[str, Entries], chosen: str, asked: str) -> tuple[str, ...]:
     if asked != "auto" or (chosen == "model" and len(parts) == 1):
         return ()
-    others = [part for part in parts if part != chosen]
-    more = "".join(f"; {part}: --part {part}" for part in others)
-    return (f"of the networks in the checkpoint, {chosen} was taken{more}",)
+    others = [f"{part} (--part {part})" for part in parts if part != chosen]
+    if not others:
+        return (f"{chosen} was taken, the only network in the checkpoint",)
+    return (f"{chosen} was taken; the checkpoint also holds {' and '.join(others)}",)
 
 
 def _tensors(entries: Entries) -> tuple[dict[str, Tensor], tuple[str, ...]]:
@@ -226,7 +227,7 @@ def _checkpoint(tensors: Mapping[str, Tensor], notes: tuple[str, ...]) -> Checkp
         if known is not None:
             raise FamilyError(
                 f"The checkpoint holds weights of {known}, which is none of the families.",
-                hint=EXPORT_IT,
+                hint=what_to_do(known),
             )
         types = [f"{name} ({tensors[name].array.dtype})" for name in strange]
         raise CheckpointError(f"tensors of whole numbers cannot be weights: {_list(types)}")

@@ -14,6 +14,9 @@ EXPORT_IT = (
 )
 """What to do with a network that is none of ours."""
 
+PYTORCH = "a network of PyTorch (its batch norms have a running_mean)"
+CLASSIFIER = "the image classifier "
+
 PYTORCH_SUFFIXES = (".running_mean", ".running_var")
 """Paddle calls these `_mean` and `_variance`."""
 
@@ -31,8 +34,6 @@ class Known:
     what: str
     marks: tuple[str, ...]
 
-
-CLASSIFIER = "the image classifier "
 
 KNOWN = (
     Known(
@@ -83,6 +84,19 @@ KNOWN = (
 """Tried in this order. Names as in PaddleVideo (commit ed245e9c), PaddleClas and paddle.vision."""
 
 
+def what_to_do(known: str | None) -> str:
+    """The hint for weights that are none of ours.
+
+    Args:
+        known: Answer of `known_network`.
+    """
+    if known == PYTORCH:
+        return "Export it with torch.onnx.export and convert the .onnx file, which needs no family."
+    if known is not None and known.startswith(CLASSIFIER):
+        return "Give the checkpoint of the video network that was trained from it."
+    return EXPORT_IT
+
+
 def known_network(names: Iterable[str]) -> str | None:
     """Name the network that these tensors are weights of.
 
@@ -94,7 +108,7 @@ def known_network(names: Iterable[str]) -> str | None:
     """
     every = tuple(names)
     if any(name.endswith(PYTORCH_SUFFIXES) for name in every):
-        return "a network of PyTorch (its batch norms have a running_mean)"
+        return PYTORCH
     collapsed = {_DIGITS.sub("#", name.removeprefix("backbone.")) for name in every}
     for known in KNOWN:
         if all(any(name.startswith(mark) for name in collapsed) for mark in known.marks):

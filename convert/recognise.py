@@ -9,7 +9,7 @@ from types import MappingProxyType
 import numpy as np
 
 from convert.family import Architecture, Family, ParameterNames, Shapes
-from convert.known_networks import CLASSIFIER, EXPORT_IT, known_network
+from convert.known_networks import known_network, what_to_do
 from convert.nearest import TENSORS, nearest
 from convert.pdparams import Weights
 from models.errors import FamilyError, WeightMismatch
@@ -113,10 +113,11 @@ def _told_apart(
             f"{claiming[0].name} and {others} have the same tensors; the names that the training"
             f" gave to the parameters are {claiming[0].name}'s",
         )
+    names = ", ".join(family.name for family in fitting)
     described = ", ".join(f"{family.name} {_in_time(family)}" for family in fitting)
     raise FamilyError(
-        f"The checkpoint fits {_or(fitting)}, which have the very same tensors: {described}."
-        " Nothing in this file tells which it was trained as.",
+        f"The checkpoint fits several families: {names}. They have the very same tensors, but"
+        f" {described}; nothing in this file tells which it was trained as.",
         hint=f"Say which, as MODEL in the training configuration does:"
         f" {' or '.join(f'--family {family.name}' for family in fitting)}",
     )
@@ -176,39 +177,32 @@ def _foreign(
 ) -> FamilyError:
     """The error for a network that is none of ours: what it is, what is near, what differs."""
     added = "backbone." if renamed else ""
-    names = [name.removeprefix(added) for name in shapes]
-    every = ", ".join(family.name for family in families)
-    if known is not None:
-        what = f"holds weights of {known}, which is none of the families {every}"
-    else:
-        what = (
-            f"({len(names)} tensors: {', '.join(names[:_SHOWN])}, …) matches none of the families"
-        )
-        what = f"{what} {every}"
     compared = [family for family in families if asked in ("auto", family.name)]
+    if asked == "auto":
+        who = f"matches none of the families {', '.join(family.name for family in families)}"
+    else:
+        who = f"is not {asked}"
+    own = _list([name.removeprefix(added) for name in shapes])
+    why = f"it holds weights of {known}" if known else f"it has the tensors {own}"
     close = nearest(shapes, {family.name: _tensors_of(family) for family in compared})
     differs = ""
     if close is not None:
-        lacking = [name.removeprefix(added) for name in close.lacking]
-        extra = [name.removeprefix(added) for name in close.extra]
+        marks = [mark for one in compared if one.name in close.families for mark in one.marks]
+        lacking = [mark for mark in marks if mark not in shapes] + list(close.lacking)
         differs = (
             f" It has {close.share:.0%} of the kinds of tensors of {' or '.join(close.families)}"
-            f"{_clause('lacks', lacking)}{_clause('has besides', extra)}."
+            f"{_clause('lacks', lacking, added)}{_clause('has besides', close.extra, added)}."
         )
-    return FamilyError(
-        f"The checkpoint {what}.{differs}",
-        hint="Give the checkpoint of the video network that was trained from it."
-        if known is not None and known.startswith(CLASSIFIER)
-        else EXPORT_IT,
-    )
+    return FamilyError(f"The checkpoint {who}: {why}.{differs}", hint=what_to_do(known))
 
 
 def _tensors_of(family: Family) -> tuple[str, ...]:
     return TENSORS.get(family.name, family.marks)
 
 
-def _clause(text: str, names: Sequence[str]) -> str:
-    return f", {text} {_list(names)}" if names else ""
+def _clause(text: str, names: Sequence[str], added: str) -> str:
+    own = [name.removeprefix(added) for name in dict.fromkeys(names)]
+    return f", {text} {_list(own)}" if own else ""
 
 
 def _or(families: Sequence[Family]) -> str:

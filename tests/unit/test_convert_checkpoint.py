@@ -86,16 +86,16 @@ FORMS: dict[str, tuple[object, tuple[str, ...]]] = {
     "twice nested": ({"model": {"state_dict": pairs(WEIGHTS)}}, ()),
     "with ema": (
         {"ema": {"ema_state_dict": doubled(WEIGHTS), "decay": 0.99}, "model": WEIGHTS},
-        ("model was taken; ema: --part ema",),
+        ("model was taken; the checkpoint also holds ema (--part ema)",),
     ),
     "flat with ema": (
         WEIGHTS | {"model_ema": doubled(WEIGHTS)},
-        ("model was taken; ema: --part ema",),
+        ("model was taken; the checkpoint also holds ema (--part ema)",),
     ),
-    "ema alone": ({"ema_state_dict": WEIGHTS}, ("ema was taken",)),
+    "ema alone": ({"ema_state_dict": WEIGHTS}, ("ema was taken, the only network",)),
     "wrapped": (prefixed("module._layers.model.", WEIGHTS), ("'module._layers.model.'",)),
     "without backbone": (bare(WEIGHTS), ("lack 'backbone.'",)),
-    "distilled": (DISTILLED, ("student was taken; teacher: --part teacher", "layers 0 and 1")),
+    "distilled": (DISTILLED, ("student was taken; the checkpoint also holds teacher (--part teacher)", "layers 0 and 1")),
     "distilled, in parallel": (prefixed("module.", DISTILLED), ("student was taken", "0 and 1")),
     "nested distilled": ({"model": DISTILLED, "epoch": 1}, ("student was taken", "0 and 1")),
     "student and teacher": (
