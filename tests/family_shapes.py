@@ -34,6 +34,15 @@ MV3_BLOCKS = {
 
 MV3_PENULTIMATE = {"large": 960, "small": 576}
 
+_VD_MEAN, _PLAIN_MEAN = (f"backbone.{stem}._batch_norm._mean" for stem in ("conv1_1", "conv"))
+TWIN_NAMES = {
+    "pp-tsm": {_VD_MEAN: "batch_norm2d_0.w_0", "head.fc.weight": "linear_1.w_0"},
+    "pp-tsn": {_VD_MEAN: "bnv1_1_mean", "head.fc.weight": "linear_0.w_0"},
+    "tsm": {_PLAIN_MEAN: "batch_norm2d_0.w_0", "head.fc.weight": "linear_1.w_0"},
+    "tsn": {_PLAIN_MEAN: "batch_norm2d_0.w_0", "head.fc.weight": "linear_0.w_0"},
+}
+"""What Paddle calls the tensors that tell twins apart, read off the original networks."""
+
 RESNET_DEPTHS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
 
@@ -217,20 +226,14 @@ def grid() -> Iterator[Member]:
 
 
 def _resnets(classes: int) -> Iterator[Member]:
-    first = {True: "backbone.conv1_1._batch_norm._mean", False: "backbone.conv._batch_norm._mean"}
-    for family, vd, mean, linear in (
-        ("pp-tsm", True, "batch_norm2d_0.w_0", "linear_1.w_0"),
-        ("pp-tsn", True, "bnv1_1_mean", "linear_0.w_0"),
-        ("tsm", False, "batch_norm2d_0.w_0", "linear_1.w_0"),
-        ("tsn", False, "batch_norm2d_0.w_0", "linear_0.w_0"),
-    ):
+    for family, vd in (("pp-tsm", True), ("pp-tsn", True), ("tsm", False), ("tsn", False)):
         for depth in RESNET_DEPTHS:
             yield Member(
                 family=family,
                 title=f"{family.upper()} (ResNet{depth}{'-vd' if vd else ''})",
                 classes=classes,
                 shapes=full_resnet(vd=vd, depth=depth, classes=classes),
-                parameter_names={first[vd]: mean, "head.fc.weight": linear},
+                parameter_names=TWIN_NAMES[family],
             )
 
 
