@@ -76,8 +76,8 @@ def pull_model(
 ) -> None:
     """Download a checkpoint; an interrupted download is taken up again.
 
-    The authors publish no checksum. The first download is pinned in a lock file of yours; a file
-    that differs from it later is refused (exit code 11).
+    The authors publish no checksum. The first download is pinned in a lock file
+    of yours; a file that differs from it later is refused (exit code 11).
     """
     from models.catalog import published
     from models.download import default_lock_path, pull
@@ -87,7 +87,8 @@ def pull_model(
         pulled = pull(entry, folder, lock_path=default_lock_path(), progress=progress)
     trust = {"pinned": "first download, now pinned", "matched": "as pinned before"}[pulled.trust]
     sys.stderr.write(f"sha256 {pulled.sha256} ({trust})\n")
-    sys.stderr.write(f"next: edgecls convert {pulled.path} -o {name}\n")
+    told = f" --family {entry.family} --frames {entry.frames}" if entry.kind == "pdparams" else ""
+    sys.stderr.write(f"next: edgecls convert {pulled.path} -o {name}{told}\n")
     sys.stdout.write(f"{pulled.path}\n")
 
 

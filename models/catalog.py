@@ -22,14 +22,16 @@ LICENCE = (
 )
 
 SOURCES: dict[str, str] = {
-    "paddlevideo": "PaddleVideo, docs/zh-CN/model_zoo/recognition/pp-tsm.md",
+    "paddlevideo": "PaddleVideo, docs/zh-CN/model_zoo/recognition/ (pp-tsm, pp-tsn, tsm, tsn)",
     "paddlex": "PaddleX, docs/module_usage/tutorials/video_modules/video_classification.en.md",
 }
 """Documents, by the name that `Published.source` uses. PaddleX's own list of the addresses of its
 exported programs is paddlex/inference/utils/official_models.py."""
 
-_VIDEO = "https://videotag.bj.bcebos.com/PaddleVideo-release2.3/"
-_VIDEO_21 = "https://videotag.bj.bcebos.com/PaddleVideo-release2.1/PPTSM/"
+_V21, _V22, _V23 = (
+    f"https://videotag.bj.bcebos.com/PaddleVideo-release{release}/"
+    for release in ("2.1", "2.2", "2.3")
+)
 _PADDLEX = "https://paddle-model-ecology.bj.bcebos.com/paddlex/"
 _INFERENCE = f"{_PADDLEX}official_inference_model/paddle3.0.0/"
 _PRETRAINED = f"{_PADDLEX}official_pretrained_model/"
@@ -90,73 +92,97 @@ def _paddlex(name: str, model: str, family: str, frames: int, top1: float) -> tu
     )
 
 
+def _paddlevideo(name: str, family: str, url: str, top1: float, *, note: str = "") -> Published:
+    """A checkpoint of PaddleVideo; the name tells the number of frames that it is tested with."""
+    frames = next(int(part[:-1]) for part in name.split("-") if part[:-1].isdigit())
+    return Published(
+        name=name,
+        family=family,
+        frames=frames,
+        kind="pdparams",
+        url=url,
+        top1_percent=top1,
+        size_mb=None,
+        source="paddlevideo",
+        note=note,
+    )
+
+
 CATALOG: tuple[Published, ...] = (
     *_paddlex("pptsmv2-8f", "PP-TSMv2-LCNetV2_8frames_uniform", "pp-tsmv2", 8, 71.71),
     *_paddlex("pptsmv2-16f", "PP-TSMv2-LCNetV2_16frames_uniform", "pp-tsmv2", 16, 73.11),
     *_paddlex("pptsm-r50-8f", "PP-TSM-R50_8frames_uniform", "pp-tsm", 8, 74.36),
-    Published(
-        name="pptsmv2-8f",
-        family="pp-tsmv2",
-        frames=8,
-        kind="pdparams",
-        url=f"{_VIDEO}PPTSMv2_k400_8f.pdparams",
-        top1_percent=71.81,
-        size_mb=None,
-        source="paddlevideo",
-    ),
-    Published(
-        name="pptsmv2-16f",
-        family="pp-tsmv2",
-        frames=16,
-        kind="pdparams",
-        url=f"{_VIDEO}PPTSMv2_k400_16f.pdparams",
-        top1_percent=73.1,
-        size_mb=None,
-        source="paddlevideo",
-    ),
-    Published(
-        name="pptsmv2-8f-dml",
-        family="pp-tsmv2",
-        frames=8,
-        kind="pdparams",
-        url=f"{_VIDEO}PPTSMv2_k400_8f_dml_student.pdparams",
-        top1_percent=72.45,
-        size_mb=None,
-        source="paddlevideo",
+    _paddlevideo("pptsmv2-8f", "pp-tsmv2", f"{_V23}PPTSMv2_k400_8f.pdparams", 71.81),
+    _paddlevideo("pptsmv2-16f", "pp-tsmv2", f"{_V23}PPTSMv2_k400_16f.pdparams", 73.1),
+    _paddlevideo(
+        "pptsmv2-8f-dml",
+        "pp-tsmv2",
+        f"{_V23}PPTSMv2_k400_8f_dml_student.pdparams",
+        72.45,
         note="DML, student",
     ),
-    Published(
-        name="pptsmv2-16f-dml",
-        family="pp-tsmv2",
-        frames=16,
-        kind="pdparams",
-        url=f"{_VIDEO}PPTSMv2_k400_16f_dml_student.pdparams",
-        top1_percent=75.16,
-        size_mb=None,
-        source="paddlevideo",
+    _paddlevideo(
+        "pptsmv2-16f-dml",
+        "pp-tsmv2",
+        f"{_V23}PPTSMv2_k400_16f_dml_student.pdparams",
+        75.16,
         note="DML, student",
     ),
-    Published(
-        name="pptsm-r50-8f",
-        family="pp-tsm",
-        frames=8,
-        kind="pdparams",
-        url=f"{_VIDEO_21}ppTSM_k400_uniform.pdparams",
-        top1_percent=74.54,
-        size_mb=None,
-        source="paddlevideo",
-    ),
-    Published(
-        name="pptsm-r50-8f-distilled",
-        family="pp-tsm",
-        frames=8,
-        kind="pdparams",
-        url=f"{_VIDEO_21}ppTSM_k400_uniform_distill.pdparams",
-        top1_percent=75.11,
-        size_mb=None,
-        source="paddlevideo",
+    _paddlevideo("pptsm-mv2-8f", "pp-tsm-mv2", f"{_V23}ppTSM_mv2_k400.pdparams", 68.09),
+    _paddlevideo("pptsm-mv3-8f", "pp-tsm-mv3", f"{_V23}ppTSM_mv3_k400.pdparams", 69.84),
+    _paddlevideo("pptsm-r50-8f", "pp-tsm", f"{_V21}PPTSM/ppTSM_k400_uniform.pdparams", 74.54),
+    _paddlevideo(
+        "pptsm-r50-8f-distilled",
+        "pp-tsm",
+        f"{_V21}PPTSM/ppTSM_k400_uniform_distill.pdparams",
+        75.11,
         note="distilled",
     ),
+    _paddlevideo(
+        "pptsm-r50-8f-dense",
+        "pp-tsm",
+        f"{_V21}PPTSM/ppTSM_k400_dense.pdparams",
+        75.69,
+        note="dense",
+    ),
+    _paddlevideo(
+        "pptsm-r50-8f-dense-distilled",
+        "pp-tsm",
+        f"{_V21}PPTSM/ppTSM_k400_dense_distill.pdparams",
+        76.16,
+        note="distilled, dense",
+    ),
+    _paddlevideo(
+        "pptsm-r101-8f-distilled",
+        "pp-tsm",
+        f"{_V22}ppTSM_k400_uniform_distill_r101.pdparams",
+        76.35,
+        note="distilled",
+    ),
+    _paddlevideo(
+        "pptsm-r101-8f-dense",
+        "pp-tsm",
+        f"{_V22}ppTSM_k400_dense_r101.pdparams",
+        77.15,
+        note="dense",
+    ),
+    _paddlevideo(
+        "pptsn-r50-25f",
+        "pp-tsn",
+        f"{_V22}ppTSN_k400.pdparams",
+        73.68,
+        note="3 in training",
+    ),
+    _paddlevideo(
+        "pptsn-r50-25f-distilled",
+        "pp-tsn",
+        f"{_V22}ppTSN_k400_8.pdparams",
+        75.06,
+        note="distilled, 8 in training",
+    ),
+    _paddlevideo("tsn-r50-25f", "tsn", f"{_V22}TSN_k400.pdparams", 69.81, note="3 in training"),
+    _paddlevideo("tsn-r50-25f-8", "tsn", f"{_V22}TSN_k400_8.pdparams", 71.7, note="8 in training"),
+    _paddlevideo("tsm-r50-8f", "tsm", f"{_V21}TSM/TSM_k400.pdparams", 71.06),
 )
 
 
