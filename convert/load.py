@@ -84,6 +84,7 @@ def _from_checkpoint(
         asked=request.family,
         parameter_names=checkpoint.parameter_names,
         renamed=checkpoint.renamed,
+        called=(config.model_name if config else None) or located.path.name,
     )
     family, architecture = recognised.family, recognised.architecture
     frames, frames_notes = resolve_frames(

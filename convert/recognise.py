@@ -49,6 +49,7 @@ def recognise(
     asked: str = "auto",
     parameter_names: ParameterNames = _NO_NAMES,
     renamed: bool = False,
+    called: str = "",
 ) -> Recognised:
     """Decide which family a checkpoint belongs to; never by guessing.
 
@@ -58,6 +59,8 @@ def recognise(
         asked: Name that the user gave, or "auto".
         parameter_names: Name that Paddle gave a parameter, by the name of the tensor.
         renamed: The names had no `backbone.`; it was added.
+        called: Name of the file, or of the model; decides between families with the same
+            tensors where nothing else does.
 
     Raises:
         FamilyError: None or several families fit, or another one than asked, or the weights may
@@ -73,7 +76,7 @@ def recognise(
         family = _as_asked(shapes, families, fitting, asked)
         notes = _contradiction(family, fitting, parameter_names)
     else:
-        family, notes = _told_apart(fitting, parameter_names)
+        family, notes = _told_apart(fitting, parameter_names, called)
     architecture = _read(family, shapes)
     if renamed and family.name in CLASSIFIERS:
         notes += _may_be_classifier(family, architecture, asked)
@@ -101,9 +104,9 @@ def _as_asked(
 
 
 def _told_apart(
-    fitting: Sequence[Family], parameter_names: ParameterNames
+    fitting: Sequence[Family], parameter_names: ParameterNames, called: str
 ) -> tuple[Family, tuple[str, ...]]:
-    """The only family that fits, or of several the only one whose names the checkpoint has."""
+    """The only family that fits, or of several the one that the checkpoint's names speak of."""
     if len(fitting) == 1:
         return fitting[0], ()
     claiming = [family for family in fitting if family.claims(parameter_names)]
@@ -113,6 +116,13 @@ def _told_apart(
             f"{claiming[0].name} and {others} have the same tensors; the names that the training"
             f" gave to the parameters are {claiming[0].name}'s",
         )
+    named = [family for family in fitting if _named_in(family, called)]
+    if len(named) == 1:
+        others = _or([family for family in fitting if family is not named[0]])
+        return named[0], (
+            f"{named[0].name} and {others} have the same tensors; {named[0].name} was taken,"
+            f" because it is called {called} (--family for the other)",
+        )
     names = ", ".join(family.name for family in fitting)
     described = ", ".join(f"{family.name} {_in_time(family)}" for family in fitting)
     raise FamilyError(
@@ -121,6 +131,12 @@ def _told_apart(
         hint=f"Say which, as MODEL in the training configuration does:"
         f" {' or '.join(f'--family {family.name}' for family in fitting)}",
     )
+
+
+def _named_in(family: Family, called: str) -> bool:
+    """Whether a model is called after a family: `ppTSM_k400_uniform.pdparams` after pp-tsm."""
+    plain = "".join(letter for letter in called.lower() if letter.isalnum())
+    return family.name.replace("-", "").removeprefix("pp") in plain
 
 
 def _in_time(family: Family) -> str:

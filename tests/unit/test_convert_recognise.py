@@ -90,6 +90,32 @@ def test_twins_are_told_apart_by_the_names_of_parameters(name: str, told: Family
     assert note.endswith(f"gave to the parameters are {told.name}'s")
 
 
+@pytest.mark.parametrize(
+    ("called", "told"),
+    [
+        ("ppTSM_k400_uniform.pdparams", "pp-tsm"),
+        ("PP-TSM-R50_8frames_uniform", "pp-tsm"),
+        ("pptsn_r50.pdparams", "pp-tsn"),
+        ("my TSN.pdparams", "pp-tsn"),
+        ("best_model.pdparams", None),
+        ("tsn_teacher_of_tsm.pdparams", None),
+        ("", None),
+    ],
+)
+def test_a_telling_name_decides_last(called: str, told: str | None) -> None:
+    twins = [family("pp-tsm", "stem", claim="a"), family("pp-tsn", "stem", claim="b")]
+    if told is None:
+        with pytest.raises(FamilyError, match="fits several families"):
+            recognise(TWINS, twins, called=called)
+        return
+    found = recognise(TWINS, twins, called=called)
+    assert found.family.name == told
+    assert f"because it is called {called} (--family for the other)" in found.notes[0]
+    for claim, name in (("a", "pp-tsm"), ("b", "pp-tsn")):
+        names = {"fc": claim}
+        assert recognise(TWINS, twins, parameter_names=names, called=called).family.name == name
+
+
 def test_asking_for_a_twin_that_the_names_contradict_is_noted() -> None:
     found = recognise(TWINS, [SHIFT, MEAN], asked="mean", parameter_names={"fc": "linear_1.w_0"})
     assert found.family is MEAN
