@@ -92,14 +92,17 @@ def read_checkpoint(path: Path, *, part: str = "auto") -> Checkpoint:
 
 
 def optimizer_only(path: Path) -> CheckpointError:
-    """The error for a file that holds the state of an optimizer; names the weights beside it."""
+    """The error for a file of the optimizer's or the training's state; names the weights."""
     weights = path.with_suffix(".pdparams")
-    beside = weights != path and weights.is_file()
+    if weights == path:
+        hint = "Convert the .pdparams that the training saved with it."
+    elif weights.is_file():
+        hint = f"Convert the weights beside it: edgecls convert {weights} -o BUNDLE"
+    else:
+        hint = f"Convert {weights.name}, which the training saved with it."
+    what = "the training" if path.suffix == ".pdstates" else "an optimizer"
     return CheckpointError(
-        f"{path} holds the state of the training only, no weights of a network.",
-        hint=f"Convert the weights beside it: edgecls convert {weights} -o BUNDLE"
-        if beside
-        else f"Convert the weights that were saved with it, {weights.stem}.pdparams.",
+        f"{path} holds the state of {what} only, no weights of a network.", hint=hint
     )
 
 
@@ -157,13 +160,25 @@ def _distilled(entries: Entries) -> dict[str, Entries]:
     found = distilled_parts(names.values())
     if not found:
         return {"model": entries}
-    return {
-        part: {
-            name.removeprefix(DISTILLED[part]): entries[key]
+    parts: dict[str, Entries] = {}
+    for part in found:
+        prefix = DISTILLED[part]
+        own = {
+            name.removeprefix(prefix): entries[key]
             for key, name in names.items()
-            if name.startswith(DISTILLED[part])
+            if name.startswith(prefix)
         }
-        for part in found
+        parts[part] = {**own, **_of_neither(entries, names)}
+    return parts
+
+
+def _of_neither(entries: Entries, names: Mapping[Any, str]) -> Entries:
+    """What a distillation holds beside its networks: no weights, whatever it is."""
+    networks = tuple(DISTILLED.values())
+    return {
+        key: Foreign("a tensor of neither network") if key in names else value
+        for key, value in entries.items()
+        if not names.get(key, "").startswith(networks)
     }
 
 
@@ -221,6 +236,9 @@ def _tensors(entries: Entries) -> tuple[dict[str, Tensor], tuple[str, ...]]:
 def _checkpoint(tensors: Mapping[str, Tensor], notes: tuple[str, ...]) -> Checkpoint:
     renamed = canonical(list(tensors))
     names = dict(zip(tensors, renamed.names, strict=True))
+    empty = [name for name, one in tensors.items() if one.array.size == 0]
+    if empty:
+        raise CheckpointError(f"tensors are empty: {_list(empty)}")
     strange = [name for name, one in tensors.items() if not _may_be_weights(one.array)]
     if strange:
         known = known_network(renamed.names)

@@ -138,8 +138,8 @@ def nearest(
     for family, needed in tensors.items():
         twins.setdefault(needed, []).append(family)
     compared = [_compared(first, needed, families) for needed, families in twins.items()]
-    best = max(compared, key=lambda one: (one.share, -len(one.extra)))
-    return best if best.share > 0 else None
+    best = max(compared, key=lambda one: (one.share, -len(one.extra)), default=None)
+    return best if best is not None and best.share > 0 else None
 
 
 def _compared(first: Mapping[str, str], needed: Iterable[str], families: Iterable[str]) -> Nearest:

@@ -186,6 +186,10 @@ def _read(family: Family, shapes: Shapes) -> Architecture:
             f"The checkpoint is a {family.name}, but a tensor that defines its widths has too few"
             " axes."
         ) from error
+    except ZeroDivisionError as error:
+        raise WeightMismatch(
+            f"The checkpoint is a {family.name}, but a tensor that defines its widths is empty."
+        ) from error
 
 
 def _foreign(

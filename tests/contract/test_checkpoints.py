@@ -172,7 +172,7 @@ def test_the_state_of_an_optimizer_is_told_by_its_names(tmp_path: Path) -> None:
     for content in (state, [state]):
         path = tmp_path / "x.pdparams"
         paddle.save(content, str(path))
-        with pytest.raises(CheckpointError, match="state of the training only"):
+        with pytest.raises(CheckpointError, match="state of an optimizer only"):
             read_checkpoint(path)
     path = tmp_path / "mixed.pdparams"
     paddle.save(mixed(built), str(path))
@@ -203,7 +203,7 @@ def test_the_tensors_of_every_optimizer_are_known(tmp_path: Path, name: str) -> 
     optimizer.step()
     path = tmp_path / "x.pdparams"
     paddle.save(optimizer.state_dict(), str(path))
-    with pytest.raises(CheckpointError, match="state of the training only"):
+    with pytest.raises(CheckpointError, match="state of an optimizer only"):
         read_checkpoint(path)
 
 

@@ -167,7 +167,7 @@ def test_folders_of_several_models(tmp_path: Path, names: list[str], message: st
 @pytest.mark.parametrize("given", ["net.pdopt", ""])
 def test_an_optimizer_is_no_model(tmp_path: Path, given: str) -> None:
     touch(tmp_path / "net.pdopt")
-    with pytest.raises(CheckpointError, match="state of the training only") as caught:
+    with pytest.raises(CheckpointError, match="state of an optimizer only") as caught:
         locate(tmp_path / given)
     assert "net.pdparams" in caught.value.hint
 

@@ -51,6 +51,7 @@ def test_of_equal_shares_the_one_with_the_fewest_other_kinds() -> None:
 def test_nothing_in_common() -> None:
     assert nearest(["x"], SMALL) is None
     assert nearest([], SMALL) is None
+    assert nearest(["x"], {}) is None
 
 
 @given(

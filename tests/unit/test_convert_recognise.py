@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -268,6 +268,15 @@ def test_a_missing_defining_tensor_is_named() -> None:
 def test_a_defining_tensor_with_too_few_axes() -> None:
     with pytest.raises(WeightMismatch, match="too few axes"):
         recognise({"stem.one": (1,), "fc": (8,)}, [ONE, TWO])
+
+
+def test_a_defining_tensor_that_is_empty() -> None:
+    def divide(shapes: Shapes) -> Architecture:
+        return Architecture(title="x", classes=8 // shapes["fc"][1], frames=None, layout={})
+
+    empty = replace(ONE, read=divide)
+    with pytest.raises(WeightMismatch, match="that defines its widths is empty"):
+        recognise({"stem.one": (1,), "fc": (8, 0)}, [empty])
 
 
 @pytest.mark.parametrize(
