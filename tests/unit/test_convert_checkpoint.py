@@ -267,7 +267,7 @@ def test_whole_numbers_of_a_known_network_are_named_by_it(tmp_path: Path) -> Non
 @pytest.mark.parametrize("name", ["x.pdopt", "x.pdstates", "x.pdparams"])
 @pytest.mark.parametrize("content", [OPTIMIZER, [OPTIMIZER, OPTIMIZER]], ids=["one", "list"])
 def test_the_state_of_an_optimizer(tmp_path: Path, name: str, content: object) -> None:
-    with pytest.raises(CheckpointError, match="holds the state of (an|the) .* only") as caught:
+    with pytest.raises(CheckpointError, match=r"holds the state of (an|the) .* only") as caught:
         read(tmp_path, content, name=name)
     assert ("x.pdparams" if name != "x.pdparams" else "saved with it") in caught.value.hint
     beside = tmp_path / "y.pdparams"
