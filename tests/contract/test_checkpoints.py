@@ -272,7 +272,8 @@ def test_forms_convert_to_the_same_graph(tmp_path: Path) -> None:
     paddle.save(Distillation().state_dict(), str(trained_folder / "best_model.pdparams"))
     student, notes = bundle_of(trained_folder, tmp_path / "student")
     assert student.read_bytes() == expected.read_bytes()
-    assert any("student was taken; the checkpoint also holds teacher (--part teacher)" in note for note in notes)
+    told = "student was taken; the checkpoint also holds teacher (--part teacher)"
+    assert any(told in note for note in notes)
     teacher, _ = bundle_of(trained_folder, tmp_path / "teacher", part="teacher")
     assert teacher.read_bytes() != expected.read_bytes()
 
