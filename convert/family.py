@@ -43,12 +43,18 @@ class Family:
     Attributes:
         name: Name used by `--family`.
         marks: Tensor names that together tell this family from all others.
+        kinds: One tensor of each kind that every member has, from which it is told how near a
+            network is that is none of ours; see `convert.nearest.kind`.
         default_frames: Frame counts that published members use, the usual one first.
         any_frames: The network has no temporal operation but a mean, so that any number of
             frames will do and the usual one is taken without asking.
         claims: Tells this family from one with the very same tensors by the names that Paddle
             gave the parameters when the network was built (tensor name to parameter name; empty
             where the checkpoint has lost them). True only when they decide.
+        caution: A sentence where those names say that the checkpoint, although its tensors are
+            this family's, was trained as something that this family is not; else empty.
+        image_classifier: Image classifier of PaddleClas that has this family's tensors, but for
+            `backbone.`; empty where there is none.
         read: Reads the architecture off the shapes of a checkpoint that bears the marks. It may
             raise `KeyError` for a tensor that it needs and that is not there, `IndexError` for
             one with too few axes, `WeightMismatch` where the shapes make no member.
@@ -62,6 +68,7 @@ class Family:
 
     name: str
     marks: tuple[str, ...]
+    kinds: tuple[str, ...]
     default_frames: tuple[int, ...]
     read: Callable[[Shapes], Architecture]
     build: Callable[[Architecture, int], nn.Layer]
@@ -69,6 +76,22 @@ class Family:
     clip: Callable[[int], ClipSpec]
     any_frames: bool = False
     claims: Callable[[ParameterNames], bool] = lambda _: False
+    caution: Callable[[ParameterNames], str] = lambda _: ""
+    image_classifier: str = ""
+
+
+def conv_bn(*layers: str, conv: str = "_conv", norm: str = "_batch_norm") -> tuple[str, ...]:
+    """Tensors of convolutions without bias, each with its batch norm."""
+    ends = (
+        f"{conv}.weight",
+        *(f"{norm}.{end}" for end in ("weight", "bias", "_mean", "_variance")),
+    )
+    return tuple(f"{layer}.{end}" for layer in layers for end in ends)
+
+
+def affine(*layers: str) -> tuple[str, ...]:
+    """Tensors of layers with weight and bias."""
+    return tuple(f"{layer}.{end}" for layer in layers for end in ("weight", "bias"))
 
 
 def count_from(shapes: Shapes, pattern: str) -> int:

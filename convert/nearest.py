@@ -10,88 +10,6 @@ _NUMBER = re.compile(r"\d+([a-z]\d*)?(?=[._]|$)|\d+")
 """Numbers, and the `2a` and `4b12` by which ResNets call their blocks."""
 
 
-def _conv_bn(*layers: str, conv: str = "_conv", norm: str = "_batch_norm") -> tuple[str, ...]:
-    """Tensors of convolutions without bias, each with its batch norm."""
-    ends = (
-        f"{conv}.weight",
-        *(f"{norm}.{end}" for end in ("weight", "bias", "_mean", "_variance")),
-    )
-    return tuple(f"{layer}.{end}" for layer in layers for end in ends)
-
-
-def _affine(*layers: str) -> tuple[str, ...]:
-    return tuple(f"{layer}.{end}" for layer in layers for end in ("weight", "bias"))
-
-
-def _bottleneck(prefix: str) -> tuple[str, ...]:
-    return _conv_bn(*(f"{prefix}.{layer}" for layer in ("conv0", "conv1", "conv2", "short")))
-
-
-_VD = (
-    *_conv_bn("backbone.conv1_1"),
-    *_bottleneck("backbone.bb_0_0"),
-    *_affine("head.fc"),
-)
-_PLAIN = (
-    *_conv_bn("backbone.conv"),
-    *_bottleneck("backbone.res2a"),
-    *_affine("head.fc"),
-)
-_MOBILENET_V2 = (
-    *_conv_bn("backbone.conv1", "backbone.conv9"),
-    *_conv_bn(
-        *(
-            f"backbone.conv3.{block}.{layer}"
-            for block in ("_first_block", "conv3_2")
-            for layer in ("_expand_conv", "_bottleneck_conv", "_linear_conv")
-        )
-    ),
-    *_affine("backbone.out"),
-)
-_MOBILENET_V3 = (
-    *_conv_bn(
-        "backbone.conv",
-        *(f"backbone.blocks.0.{n}_conv" for n in ("expand", "bottleneck", "linear")),
-        "backbone.last_second_conv",
-        conv="conv",
-        norm="bn",
-    ),
-    *_affine("backbone.blocks.0.mid_se.conv1"),
-    "backbone.last_conv.weight",
-    *_affine("backbone.fc"),
-)
-_LCNET_V2 = (
-    *_conv_bn(
-        "backbone.stem.0",
-        "backbone.stem.1.dw_conv",
-        "backbone.stem.1.pw_conv",
-        "backbone.stages.0.0.dw_conv",
-        "backbone.stages.0.0.pw_conv",
-        "backbone.stages.2.0.dw_conv_list.0",
-        "backbone.stages.2.0.pw_conv_1",
-        conv="conv",
-        norm="bn",
-    ),
-    *_affine("backbone.stages.2.0.dw_conv", "backbone.stages.2.0.se.conv1"),
-    "backbone.last_conv.weight",
-    *_affine("backbone.fc"),
-)
-
-TENSORS: Mapping[str, tuple[str, ...]] = {
-    "pp-tsmv2": _LCNET_V2,
-    "pp-tsm": _VD,
-    "pp-tsn": _VD,
-    "pp-tsm-mv2": _MOBILENET_V2,
-    "pp-tsm-mv3": _MOBILENET_V3,
-    "tsm": _PLAIN,
-    "tsn": _PLAIN,
-}
-"""One tensor of each kind that every member of a family has, by family name.
-
-A kind is what remains of a name when its numbers are forgotten; see `kind`.
-"""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nearest:
     """The families that share most kinds of tensors with a network.
@@ -118,14 +36,12 @@ def kind(name: str) -> str:
     return _NUMBER.sub("#", name)
 
 
-def nearest(
-    names: Iterable[str], tensors: Mapping[str, tuple[str, ...]] = TENSORS
-) -> Nearest | None:
+def nearest(names: Iterable[str], tensors: Mapping[str, tuple[str, ...]]) -> Nearest | None:
     """Find the nearest families.
 
     Args:
         names: Tensors of the network.
-        tensors: Tensors of each family, one of each kind.
+        tensors: By family name, one tensor of each kind that every member has.
 
     Returns:
         The families with the largest share; of equal shares, the one whose network has the

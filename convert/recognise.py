@@ -10,16 +10,9 @@ import numpy as np
 
 from convert.family import Architecture, Family, ParameterNames, Shapes
 from convert.known_networks import known_network, what_to_do
-from convert.nearest import TENSORS, nearest
+from convert.nearest import nearest
 from convert.pdparams import Weights
 from models.errors import FamilyError, WeightMismatch
-
-CLASSIFIERS = {
-    "pp-tsmv2": "PP-LCNetV2",
-    "pp-tsm-mv2": "MobileNetV2",
-    "pp-tsm-mv3": "MobileNetV3",
-}
-"""Image classifiers of PaddleClas that have a family's tensors, but for `backbone.`."""
 
 IMAGENET_CLASSES = 1000
 
@@ -34,7 +27,8 @@ class Recognised:
     Attributes:
         family: Its family.
         architecture: The member of that family.
-        notes: How it was told where the tensors alone do not tell, one sentence each.
+        notes: How it was told where the tensors alone do not tell, and what speaks against it,
+            one sentence each.
     """
 
     family: Family
@@ -78,8 +72,11 @@ def recognise(
     else:
         family, notes = _told_apart(fitting, parameter_names, called)
     architecture = _read(family, shapes)
-    if renamed and family.name in CLASSIFIERS:
+    if renamed and family.image_classifier:
         notes += _may_be_classifier(family, architecture, asked)
+    caution = family.caution(parameter_names)
+    if caution:
+        notes += (caution,)
     return Recognised(family=family, architecture=architecture, notes=notes)
 
 
@@ -160,7 +157,7 @@ def _contradiction(
 
 
 def _may_be_classifier(family: Family, architecture: Architecture, asked: str) -> tuple[str, ...]:
-    classifier = CLASSIFIERS[family.name]
+    classifier = family.image_classifier
     if architecture.classes == IMAGENET_CLASSES and asked == "auto":
         raise FamilyError(
             f"These are weights of the image classifier {classifier} ({IMAGENET_CLASSES} ImageNet"
@@ -204,7 +201,7 @@ def _foreign(
         who = f"is not {asked}"
     own = _list([name.removeprefix(added) for name in shapes])
     why = f"it holds weights of {known}" if known else f"it has the tensors {own}"
-    close = nearest(shapes, {family.name: _tensors_of(family) for family in compared})
+    close = nearest(shapes, {family.name: family.kinds for family in compared})
     differs = ""
     if close is not None:
         marks = [mark for one in compared if one.name in close.families for mark in one.marks]
@@ -214,10 +211,6 @@ def _foreign(
             f"{_clause('lacks', lacking, added)}{_clause('has besides', close.extra, added)}."
         )
     return FamilyError(f"The checkpoint {who}: {why}.{differs}", hint=what_to_do(known))
-
-
-def _tensors_of(family: Family) -> tuple[str, ...]:
-    return TENSORS.get(family.name, family.marks)
 
 
 def _clause(text: str, names: Sequence[str], added: str) -> str:

@@ -27,7 +27,7 @@ from convert.families.layers import (
     nothing_to_fold,
     shifted,
 )
-from convert.family import Architecture, Family, Shapes
+from convert.family import Architecture, Family, Shapes, affine, conv_bn
 from models.spec import ClipSpec
 
 STRIDES = {"conv2": 1, "conv3": 2, "conv4": 2, "conv5": 2, "conv6": 1, "conv7": 2, "conv8": 1}
@@ -143,6 +143,18 @@ FAMILY = Family(
         "backbone.conv1._conv.weight",
         "backbone.conv2._first_block._expand_conv._conv.weight",
     ),
+    kinds=(
+        *conv_bn("backbone.conv1"),
+        *conv_bn(
+            *(
+                f"backbone.conv3.{block}.{layer}"
+                for block in ("_first_block", "conv3_2")
+                for layer in ("_expand_conv", "_bottleneck_conv", "_linear_conv")
+            )
+        ),
+        *affine("backbone.out"),
+    ),
+    image_classifier="MobileNetV2",
     default_frames=(8,),
     read=read,
     build=build,

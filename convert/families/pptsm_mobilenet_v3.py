@@ -33,7 +33,7 @@ from convert.families.layers import (
     nothing_to_fold,
     shifted,
 )
-from convert.family import Architecture, Family, Shapes, count_from
+from convert.family import Architecture, Family, Shapes, affine, conv_bn, count_from
 from models.errors import WeightMismatch
 from models.spec import ClipSpec
 
@@ -208,6 +208,19 @@ def build(architecture: Architecture, frames: int) -> nn.Layer:
 FAMILY = Family(
     name="pp-tsm-mv3",
     marks=("backbone.conv.conv.weight", "backbone.blocks.0.expand_conv.conv.weight"),
+    kinds=(
+        *conv_bn(
+            "backbone.conv",
+            *(f"backbone.blocks.0.{part}_conv" for part in ("expand", "bottleneck", "linear")),
+            "backbone.last_second_conv",
+            conv="conv",
+            norm="bn",
+        ),
+        *affine("backbone.blocks.0.mid_se.conv1"),
+        "backbone.last_conv.weight",
+        *affine("backbone.fc"),
+    ),
+    image_classifier="MobileNetV3",
     default_frames=(8,),
     read=read,
     build=build,

@@ -29,7 +29,7 @@ from convert.families.layers import (
     mean_over_frames,
     shifted,
 )
-from convert.family import Architecture, Family, Shapes, count_from
+from convert.family import Architecture, Family, Shapes, affine, conv_bn, count_from
 from models.spec import ClipSpec
 
 DROPOUT = 0.2
@@ -264,6 +264,23 @@ def fold(network: nn.Layer) -> None:
 FAMILY = Family(
     name="pp-tsmv2",
     marks=("backbone.stem.0.conv.weight", "backbone.stages.2.0.pw_conv_1.conv.weight"),
+    kinds=(
+        *conv_bn(
+            "backbone.stem.0",
+            "backbone.stem.1.dw_conv",
+            "backbone.stem.1.pw_conv",
+            "backbone.stages.0.0.dw_conv",
+            "backbone.stages.0.0.pw_conv",
+            "backbone.stages.2.0.dw_conv_list.0",
+            "backbone.stages.2.0.pw_conv_1",
+            conv="conv",
+            norm="bn",
+        ),
+        *affine("backbone.stages.2.0.dw_conv", "backbone.stages.2.0.se.conv1"),
+        "backbone.last_conv.weight",
+        *affine("backbone.fc"),
+    ),
+    image_classifier="PP-LCNetV2",
     default_frames=(8, 16),
     read=read,
     build=build,

@@ -22,7 +22,7 @@ from functools import partial
 from paddle.nn import functional
 
 from convert.families.layers import nothing_to_fold
-from convert.families.resnet import VD_MARKS, Style, build, read
+from convert.families.resnet import VD_KINDS, VD_MARKS, Style, build, read
 from convert.families.tsn_resnet import tsn_clip
 from convert.family import Family, ParameterNames
 
@@ -39,6 +39,7 @@ STYLE = Style(
 FAMILY = Family(
     name="pp-tsn",
     marks=VD_MARKS,
+    kinds=VD_KINDS,
     default_frames=(25, 8, 3),
     read=partial(read, STYLE),
     build=partial(build, STYLE),

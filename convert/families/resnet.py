@@ -21,7 +21,7 @@ from convert.families.layers import (
     mean_over_frames,
     shifted,
 )
-from convert.family import Architecture, Shapes, count_from
+from convert.family import Architecture, Shapes, affine, conv_bn, count_from
 
 DEPTHS = {(3, 4, 6, 3): 50, (3, 4, 23, 3): 101, (3, 8, 36, 3): 152}
 """Blocks per stage, and the depth that such a ResNet is called by."""
@@ -29,6 +29,16 @@ DEPTHS = {(3, 4, 6, 3): 50, (3, 4, 23, 3): 101, (3, 8, 36, 3): 152}
 VD_MARKS = ("backbone.conv1_1._conv.weight", "backbone.bb_0_0.conv2._conv.weight")
 PLAIN_MARKS = ("backbone.conv._conv.weight", "backbone.res2a.conv2._conv.weight")
 """Tensors of every vd-style and of every plain ResNet with bottlenecks."""
+
+VD_KINDS = (
+    *conv_bn("backbone.conv1_1", "backbone.bb_0_0.conv0", "backbone.bb_0_0.short"),
+    *affine("head.fc"),
+)
+PLAIN_KINDS = (
+    *conv_bn("backbone.conv", "backbone.res2a.conv0", "backbone.res2a.short"),
+    *affine("head.fc"),
+)
+"""One tensor of each kind of theirs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ from functools import partial
 from paddle.nn import functional
 
 from convert.families.layers import nothing_to_fold
-from convert.families.resnet import PLAIN_MARKS, Style, build, read
+from convert.families.resnet import PLAIN_KINDS, PLAIN_MARKS, Style, build, read
 from convert.family import Family, ParameterNames
 from models.spec import ClipSpec, Resize
 
@@ -45,6 +45,7 @@ STYLE = Style(title="TSM", vd=False, shift=True, activation=functional.relu, cla
 FAMILY = Family(
     name="tsm",
     marks=PLAIN_MARKS,
+    kinds=PLAIN_KINDS,
     default_frames=(8,),
     read=partial(read, STYLE),
     build=partial(build, STYLE),

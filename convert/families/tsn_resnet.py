@@ -23,7 +23,7 @@ from functools import partial
 from paddle.nn import functional
 
 from convert.families.layers import nothing_to_fold
-from convert.families.resnet import PLAIN_MARKS, Style, build, read
+from convert.families.resnet import PLAIN_KINDS, PLAIN_MARKS, Style, build, read
 from convert.family import Family
 from models.spec import ClipSpec, Resize
 
@@ -44,6 +44,7 @@ STYLE = Style(title="TSN", vd=False, shift=False, activation=functional.relu, cl
 FAMILY = Family(
     name="tsn",
     marks=PLAIN_MARKS,
+    kinds=PLAIN_KINDS,
     default_frames=(25, 8, 3),
     read=partial(read, STYLE),
     build=partial(build, STYLE),

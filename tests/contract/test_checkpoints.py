@@ -22,10 +22,9 @@ from paddle import nn
 
 from convert.checkpoint import Checkpoint, read_checkpoint
 from convert.families import all_families, family_named
-from convert.known_networks import known_network
-from convert.nearest import TENSORS, kind, nearest
+from convert.family import Family
 from convert.pipeline import convert
-from convert.recognise import CLASSIFIERS, IMAGENET_CLASSES, recognise
+from convert.recognise import IMAGENET_CLASSES, recognise
 from convert.request import ConvertRequest
 
 pytestmark = pytest.mark.paddle
@@ -215,21 +214,11 @@ def test_read_as_paddle_reads(tmp_path: Path) -> None:
     assert_same(read_checkpoint(path), loaded["model"])
 
 
-@pytest.mark.parametrize("name", list(NARROW))
-def test_every_family_is_nearest_to_itself_and_no_known_network(name: str) -> None:
-    """The table of kinds is complete, and the table of other networks has none of ours."""
-    names = list(NARROW[name]())
-    found = nearest(names)
-    assert found is not None
-    assert name in found.families
-    assert (found.share, found.extra) == (1, ())
-    assert {kind(tensor) for tensor in TENSORS[name]} == {kind(tensor) for tensor in names}
-    bare = [tensor.removeprefix("backbone.") for tensor in names]
-    assert (known_network(names), known_network(bare)) == (None, None)
-
-
-@pytest.mark.parametrize("name", list(CLASSIFIERS))
-def test_image_classifiers_are_not_taken_for_video_networks(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    "family", [one for one in all_families() if one.image_classifier], ids=lambda one: one.name
+)
+def test_image_classifiers_are_not_taken_for_video_networks(tmp_path: Path, family: Family) -> None:
+    name = family.name
     for classes in (IMAGENET_CLASSES, 5):
         weights = weights_by_rule(NARROW[name](classes=classes))
         bare = {key.removeprefix("backbone."): array for key, array in weights.items()}
@@ -237,7 +226,7 @@ def test_image_classifiers_are_not_taken_for_video_networks(tmp_path: Path, name
         assert_same(found, weights)
         shapes = {key: array.shape for key, array in found.weights.items()}
         if classes == IMAGENET_CLASSES:
-            with pytest.raises(FamilyError, match=f"image classifier {CLASSIFIERS[name]} "):
+            with pytest.raises(FamilyError, match=f"image classifier {family.image_classifier} "):
                 recognise(shapes, all_families(), renamed=found.renamed)
         asked = "auto" if classes == 5 else name
         noted = recognise(shapes, all_families(), renamed=found.renamed, asked=asked)

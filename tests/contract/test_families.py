@@ -11,6 +11,7 @@ import pytest
 from models.errors import FamilyError, WeightMismatch
 from tests.checkpoints import (
     NARROW,
+    TWIN_NAMES,
     golden_networks,
     grid,
     narrow_pptsmv2,
@@ -22,11 +23,18 @@ pytest.importorskip("paddle", reason="needs the `convert` extra")
 
 from convert.families import FAMILY_MODULES, all_families, family_named
 from convert.family import Family
+from convert.known_networks import known_network
+from convert.nearest import kind, nearest
 from convert.recognise import recognise
 
 pytestmark = pytest.mark.paddle
 FRAMES = 4
-TWINS = {name: pair for pair in ({"pp-tsm", "pp-tsn"}, {"tsm", "tsn"}) for name in sorted(pair)}
+TWINS = {
+    name: twins
+    for name, member in NARROW.items()
+    if len(twins := [other for other in FAMILY_MODULES if NARROW[other]() == member()]) > 1
+}
+"""Families with the same tensors, in the order in which they are tried, by the name of each."""
 PPTSM_MEAN = "backbone.conv1_1._batch_norm._mean"
 TSM_MEAN = "backbone.conv._batch_norm._mean"
 
@@ -61,9 +69,7 @@ def test_the_grid_is_made_of_originals() -> None:
 def test_recognised_at_every_size() -> None:
     """Over the whole grid: right where weights and parameter names tell, asked where not."""
     families = all_families()
-    seen = set()
     for member in grid():
-        seen.add(member.family)
         if member.family == "tsn":  # its parameter names do not rule out an old TSM
             with pytest.raises(FamilyError, match="fits several families: tsm, tsn"):
                 recognise(member.shapes, families, parameter_names=member.parameter_names)
@@ -75,23 +81,38 @@ def test_recognised_at_every_size() -> None:
         )
         assert (found.family.name, found.architecture.title) == (member.family, member.title)
         assert found.architecture.classes == member.classes
-    assert seen == set(FAMILY_MODULES)
+        assert found.family.caution(member.parameter_names) == ""
 
 
 def test_only_twins_bear_the_same_marks() -> None:
     for member in grid():
-        fitting = {
+        fitting = [
             family.name
             for family in all_families()
             if all(mark in member.shapes for mark in family.marks)
-        }
-        assert fitting == TWINS.get(member.family, {member.family})
+        ]
+        assert fitting == TWINS.get(member.family, [member.family])
+
+
+def test_kinds_are_complete_and_every_family_is_nearest_to_itself(family: Family) -> None:
+    names = list(NARROW[family.name]())
+    kinds = [kind(name) for name in family.kinds]
+    assert sorted(kinds) == sorted({kind(name) for name in names})
+    found = nearest(names, {one.name: one.kinds for one in all_families()})
+    assert found is not None
+    assert list(found.families) == TWINS.get(family.name, [family.name])
+    assert (found.share, found.extra) == (1, ())
+
+
+def test_no_family_is_taken_for_another_network(family: Family) -> None:
+    names = list(NARROW[family.name]())
+    bare = [name.removeprefix("backbone.") for name in names]
+    assert (known_network(names), known_network(bare)) == (None, None)
 
 
 @pytest.mark.parametrize("name", TWINS)
 def test_twins_without_parameter_names_are_asked_for(name: str) -> None:
-    first, second = [one for one in FAMILY_MODULES if one in TWINS[name]]
-    with pytest.raises(FamilyError, match=f"fits several families: {first}, {second}"):
+    with pytest.raises(FamilyError, match=f"fits several families: {', '.join(TWINS[name])}"):
         recognise(NARROW[name](), all_families())
 
 
@@ -113,6 +134,30 @@ def test_names_that_do_not_decide_are_not_believed(
 ) -> None:
     with pytest.raises(FamilyError, match="fits several families"):
         recognise(NARROW[name](), all_families(), parameter_names=parameter_names)
+
+
+@pytest.mark.parametrize(("asked", "called"), [("pp-tsm", ""), ("auto", "ppTSM.pdparams")])
+def test_an_old_pp_tsm_is_taken_with_a_caution(asked: str, called: str) -> None:
+    shapes, families = NARROW["pp-tsm"](), all_families()
+
+    def notes(names: dict[str, str]) -> str:
+        found = recognise(shapes, families, asked=asked, called=called, parameter_names=names)
+        assert found.family.name == "pp-tsm"
+        return " ".join(found.notes)
+
+    old = {PPTSM_MEAN: "batch_norm2d_0.w_0", "head.fc.weight": "linear_0.w_0"}
+    assert "plain ReLU" in notes(old)
+    for name in old:
+        lost = {key: value for key, value in old.items() if key != name}
+        assert "plain ReLU" not in notes(lost)
+
+
+def test_only_an_old_pp_tsm_has_plain_relu() -> None:
+    for name in TWINS["pp-tsm"]:
+        found = recognise(
+            NARROW[name](), all_families(), asked="pp-tsm", parameter_names=TWIN_NAMES[name]
+        )
+        assert "plain ReLU" not in " ".join(found.notes)
 
 
 def test_blocks_of_an_unknown_mobilenet_v3_are_counted() -> None:
@@ -174,6 +219,13 @@ def test_default_preprocessing_is_the_family_s_own(family: Family) -> None:
 
 
 def test_preprocessing_follows_the_test_sections_of_the_originals() -> None:
+    pptsm = ("centre", "fixed_4_3", "pillow", "down", "round", 1)
+    tsn = ("left", "keep_aspect", "opencv", "nearest", "down", 10)
+    originals = {
+        **dict.fromkeys(("pp-tsmv2", "pp-tsm", "pp-tsm-mv2", "pp-tsm-mv3"), pptsm),
+        **dict.fromkeys(("pp-tsn", "tsn"), tsn),
+        "tsm": ("left", "keep_aspect", "pillow", "down", "round", 1),
+    }
     told = {
         name: (
             clip.segment_frame,
@@ -183,16 +235,10 @@ def test_preprocessing_follows_the_test_sections_of_the_originals() -> None:
             clip.crop_offset,
             clip.views,
         )
-        for name in FAMILY_MODULES
+        for name in originals
         for clip in (family_named(name).clip(8),)
     }
-    pptsm = ("centre", "fixed_4_3", "pillow", "down", "round", 1)
-    tsn = ("left", "keep_aspect", "opencv", "nearest", "down", 10)
-    assert told == {
-        **dict.fromkeys(("pp-tsmv2", "pp-tsm", "pp-tsm-mv2", "pp-tsm-mv3"), pptsm),
-        **dict.fromkeys(("pp-tsn", "tsn"), tsn),
-        "tsm": ("left", "keep_aspect", "pillow", "down", "round", 1),
-    }
+    assert told == originals
 
 
 @pytest.mark.parametrize("name", ["pp-tsn", "tsn"])

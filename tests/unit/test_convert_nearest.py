@@ -6,13 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.nearest import TENSORS, kind, nearest
+from convert.nearest import kind, nearest
+from tests.family_shapes import NARROW
 
 SMALL = {
     "a": ("stem.weight", "block.0.weight", "fc.weight"),
     "twin of a": ("stem.weight", "block.0.weight", "fc.weight"),
     "b": ("stem.weight", "layer.0.weight"),
 }
+FULL = {
+    name: tuple({kind(one): one for one in member()}.values()) for name, member in NARROW.items()
+}
+"""One tensor of each kind of every family."""
 
 
 @pytest.mark.parametrize(
@@ -55,14 +60,14 @@ def test_nothing_in_common() -> None:
 
 
 @given(
-    st.sampled_from(list(TENSORS)),
+    st.sampled_from(list(FULL)),
     st.integers(0, 99),
     st.lists(st.from_regex(r"extra\.[a-z]{1,8}", fullmatch=True), max_size=3),
 )
 def test_a_family_is_nearest_to_itself(family: str, number: int, extra: list[str]) -> None:
     """Whatever its blocks are numbered, and whatever it has besides."""
-    names = [name.replace("0", str(number)) for name in TENSORS[family]]
-    found = nearest([*names, *extra])
+    names = [name.replace("0", str(number)) for name in FULL[family]]
+    found = nearest([*names, *extra], FULL)
     assert found is not None
     assert family in found.families
     assert (found.share, found.lacking, set(found.extra)) == (1, (), set(extra))

@@ -10,10 +10,10 @@ import pytest
 
 from convert.family import Architecture, Family, ParameterNames, Shapes, count_from
 from convert.known_networks import EXPORT_IT, KNOWN, known_network
-from convert.nearest import TENSORS
-from convert.recognise import CLASSIFIERS, check_weights, recognise, resolve_frames
+from convert.recognise import check_weights, recognise, resolve_frames
 from models.errors import FamilyError, WeightMismatch
 from models.spec import ClipSpec
+from tests.family_shapes import narrow_pptsm
 
 
 @dataclass
@@ -33,6 +33,7 @@ def family(name: str, *marks: str, any_frames: bool = False, claim: str | None =
     return Family(
         name=name,
         marks=marks,
+        kinds=marks,
         default_frames=(8, 16),
         read=read,
         build=Never(),
@@ -127,6 +128,34 @@ def test_asking_for_the_twin_that_the_names_tell_needs_no_note() -> None:
     names = {"fc": "linear_1.w_0"}
     assert recognise(TWINS, [SHIFT, MEAN], asked="shift", parameter_names=names).notes == ()
     assert recognise(TWINS, [SHIFT, MEAN], asked="mean").notes == ()
+
+
+CAREFUL = replace(SHIFT, caution=lambda names: "was something else" if "old" in names else "")
+
+
+@pytest.mark.parametrize(
+    ("families", "asked", "called", "fc"),
+    [
+        ([CAREFUL], "auto", "", ""),
+        ([CAREFUL, MEAN], "shift", "", ""),
+        ([CAREFUL, MEAN], "auto", "shift.pdparams", ""),
+        ([CAREFUL, MEAN], "auto", "", "linear_1.w_0"),
+    ],
+)
+def test_what_speaks_against_a_family_is_noted_however_it_was_chosen(
+    families: list[Family], asked: str, called: str, fc: str
+) -> None:
+    def notes(names: ParameterNames) -> tuple[str, ...]:
+        found = recognise(TWINS, families, asked=asked, called=called, parameter_names=names)
+        assert found.family is CAREFUL
+        return found.notes
+
+    assert notes({"fc": fc, "old": ""}) == (*notes({"fc": fc}), "was something else")
+
+
+def test_what_speaks_against_the_twin_is_not_noted() -> None:
+    found = recognise(TWINS, [CAREFUL, MEAN], asked="mean", parameter_names={"old": ""})
+    assert found.notes == ()
 
 
 def test_asking_settles_ambiguity() -> None:
@@ -233,9 +262,11 @@ def test_every_known_network_can_be_met() -> None:
 
 def test_a_classifier_is_not_taken_for_the_video_network_that_starts_from_it() -> None:
     """PaddleClas's ResNet-vd has all marks of pp-tsm, once `backbone.` is added."""
-    backbone = [name for name in TENSORS["pp-tsm"] if name.startswith("backbone.")]
+    names = list(narrow_pptsm())
+    backbone = [name for name in names if name.startswith("backbone.")]
     shapes = dict.fromkeys([*backbone, "backbone.out.weight", "backbone.out.bias"], (1,))
-    near = family("pp-tsm", "backbone.conv1_1._conv.weight", "backbone.bb_0_0.conv2._conv.weight")
+    marks = ("backbone.conv1_1._conv.weight", "backbone.bb_0_0.conv2._conv.weight")
+    near = replace(family("pp-tsm", *marks), kinds=tuple(names))
     with pytest.raises(FamilyError, match="holds weights of the image classifier ResNet-vd") as got:
         recognise(shapes, [near], renamed=True)
     assert got.value.message.endswith(
@@ -244,16 +275,16 @@ def test_a_classifier_is_not_taken_for_the_video_network_that_starts_from_it() -
     assert "trained from it" in got.value.hint
 
 
-@pytest.mark.parametrize(("name", "classifier"), list(CLASSIFIERS.items()))
-def test_imagenet_classifiers_are_refused_unless_asked_for(name: str, classifier: str) -> None:
-    one = family(name, "stem")
+def test_imagenet_classifiers_are_refused_unless_asked_for() -> None:
+    one = replace(family("one", "stem"), image_classifier="NetV9")
     shapes = {"stem": (1,), "fc": (8, 1000)}
-    with pytest.raises(FamilyError, match=f"of the image classifier {classifier} ") as caught:
+    with pytest.raises(FamilyError, match="of the image classifier NetV9 ") as caught:
         recognise(shapes, [one], renamed=True)
-    assert f"--family {name}" in caught.value.hint
+    assert "--family one" in caught.value.hint
     assert recognise(shapes, [one]).notes == ()
+    assert recognise(shapes, [replace(one, image_classifier="")], renamed=True).notes == ()
     for found in (
-        recognise(shapes, [one], renamed=True, asked=name),
+        recognise(shapes, [one], renamed=True, asked="one"),
         recognise({"stem": (1,), "fc": (8, 12)}, [one], renamed=True),
     ):
         assert found.family is one
