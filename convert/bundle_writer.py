@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -29,8 +30,10 @@ def staged_bundle(target: Path, *, force: bool) -> Iterator[Path]:
     target = target.absolute()
     _refuse_existing(target, force=force)
     try:
-        made = _make_parents(target.parent)
-        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        made = _make_parents(target)
+        staging = Path(
+            tempfile.mkdtemp(prefix=_staging_prefix(target, os.getpid()), dir=target.parent)
+        )
     except OSError as error:
         raise OutputError(
             f"The bundle cannot be written to {target.parent}: {error.strerror or error}.",
@@ -40,16 +43,46 @@ def staged_bundle(target: Path, *, force: bool) -> Iterator[Path]:
         yield staging
         staging.chmod(0o755)
         _put_in_place(staging, target)
-        made = []
+        made = ()
     except OSError as error:
         if isinstance(error, EdgeclsError):  # some of ours are OSErrors too
             raise
         raise _output_error(error, target) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-        for folder in reversed(made):
-            with suppress(OSError):  # somebody else has put something there meanwhile
-                folder.rmdir()
+        _remove_if_empty(made)
+
+
+def _staging_prefix(target: Path, pid: int) -> str:
+    return f".{target.name}.{pid}."
+
+
+def missing_parents(target: Path) -> tuple[Path, ...]:
+    """Folders that `staged_bundle` would make for `target`, the outermost first."""
+    return tuple(parent for parent in reversed(target.absolute().parents) if not _exists(parent))
+
+
+def clear_away(target: Path, *, pid: int, parents: tuple[Path, ...]) -> None:
+    """Remove what a process left behind that was killed inside `staged_bundle`.
+
+    Args:
+        target: Folder of the bundle that it was to make.
+        pid: Of the process, which is no more.
+        parents: What `missing_parents` said before it started.
+    """
+    target = target.absolute()
+    with suppress(OSError):  # then there is nothing of it either
+        for path in list(target.parent.iterdir()):
+            if path.name.startswith(_staging_prefix(target, pid)):
+                shutil.rmtree(path, ignore_errors=True)
+    _remove_if_empty(parents)
+
+
+def _remove_if_empty(folders: Sequence[Path]) -> None:
+    """Remove folders that were made, the outermost first, unless somebody else uses them."""
+    for folder in reversed(folders):
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _output_error(error: OSError, target: Path) -> OutputError:
@@ -69,8 +102,16 @@ def _existing(path: Path) -> Path:
     return path
 
 
+def _exists(path: Path) -> bool:
+    """False also where we may not look; to make something there then fails."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 def _refuse_existing(target: Path, *, force: bool) -> None:
-    if not target.exists():
+    if not _exists(target):
         return
     if not (target / CARD_NAME).is_file():
         if target.is_dir() and not any(target.iterdir()):
@@ -82,12 +123,8 @@ def _refuse_existing(target: Path, *, force: bool) -> None:
         raise OutputError(f"{target} is already a bundle.", hint="Replace it with --force")
 
 
-def _make_parents(folder: Path) -> list[Path]:
-    missing = []
-    while not folder.exists():
-        missing.append(folder)
-        folder = folder.parent
-    missing.reverse()
+def _make_parents(target: Path) -> tuple[Path, ...]:
+    missing = missing_parents(target)
     for path in missing:
         path.mkdir()
     return missing

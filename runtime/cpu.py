@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import platform
 from dataclasses import dataclass
 from pathlib import Path
 
-logger = logging.getLogger(__name__)
+from runtime.control_groups import group_folders, text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +40,7 @@ def cpu_info(*, root: Path = Path("/")) -> CpuInfo:
         root: Folder that holds `proc`; another one in tests.
     """
     fields: dict[str, str] = {}
-    for line in _text(root / "proc/cpuinfo").splitlines():
+    for line in text(root / "proc/cpuinfo").splitlines():
         key, _, value = line.partition(":")
         fields.setdefault(key.strip().lower(), value.strip())
     reported = platform.processor() or platform.machine()
@@ -78,34 +77,20 @@ def usable_cpus(*, root: Path = Path("/")) -> int:
 def _cgroup_quota(root: Path) -> float | None:
     """Smallest quota that applies, in CPUs; None when there is none."""
     quotas: list[float] = []
-    for line in _text(root / "proc/self/cgroup").splitlines():
-        _, _, rest = line.partition(":")
-        controllers, _, group = rest.partition(":")
-        if not controllers:
-            for folder in _with_parents(root / "sys/fs/cgroup", group):
-                quotas += _quota_v2(folder)
-        elif "cpu" in controllers.split(","):
-            for mount in ("cpu", "cpu,cpuacct"):
-                for folder in _with_parents(root / "sys/fs/cgroup" / mount, group):
-                    quotas += _quota_v1(folder)
+    for version, folder in group_folders(root, "cpu", mounts=("cpu", "cpu,cpuacct")):
+        quotas += _quota_v1(folder) if version == 1 else _quota_v2(folder)
     return min(quotas, default=None)
-
-
-def _with_parents(mount: Path, group: str) -> tuple[Path, ...]:
-    """The folder of a control group, its parents, and the mount point itself."""
-    parts = [part for part in group.split("/") if part and part != ".."]
-    return tuple(mount.joinpath(*parts[:count]) for count in range(len(parts), -1, -1))
 
 
 def _quota_v2(folder: Path) -> list[float]:
     """`cpu.max` holds "QUOTA PERIOD" in microseconds, or "max PERIOD"."""
-    quota, _, period = _text(folder / "cpu.max").strip().partition(" ")
+    quota, _, period = text(folder / "cpu.max").strip().partition(" ")
     return _ratio(quota, period)
 
 
 def _quota_v1(folder: Path) -> list[float]:
     """A quota of -1 means none."""
-    return _ratio(_text(folder / "cpu.cfs_quota_us"), _text(folder / "cpu.cfs_period_us"))
+    return _ratio(text(folder / "cpu.cfs_quota_us"), text(folder / "cpu.cfs_period_us"))
 
 
 def _ratio(quota: str, period: str) -> list[float]:
@@ -114,12 +99,3 @@ def _ratio(quota: str, period: str) -> list[float]:
     except ValueError:
         return []
     return [quota_us / period_us] if quota_us > 0 and period_us > 0 else []
-
-
-def _text(path: Path) -> str:
-    """Content of a small system file; empty where it does not exist or may not be read."""
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        logger.debug("%s: %s", path, error)
-        return ""
