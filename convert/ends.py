@@ -10,8 +10,9 @@ import numpy as np
 
 from convert.layout import Layout, Step
 from models.errors import CheckpointError, ConversionError
+from models.messages import telling_line
 from models.spec import ClipSpec
-from runtime.backends._engine import first_line, in_fixed_batches
+from runtime.batches import in_fixed_batches
 from runtime.session import Tensor
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ def find_ends(run: RawRun, layout: Layout, clip: ClipSpec, *, origin: str) -> En
     except Exception as error:
         raise CheckpointError(
             f"{origin} does not run on a clip of shape {list(given.shape)} ({layout.text}):"
-            f" {first_line(error).rstrip('.')}.",
+            f" {telling_line(error)}.",
             hint="Are --layout, --frames and --size right?",
         ) from error
     form = [side for side in raw.shape[1:] if side != 1]

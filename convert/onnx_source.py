@@ -13,6 +13,7 @@ from convert.ends import RawRun
 from convert.request import DEFAULT_OPSET, MAX_OPSET, MIN_OPSET
 from models.errors import CheckpointError, ConversionError
 from models.extras import extra, import_onnxruntime
+from models.messages import telling_line
 from runtime.session import Tensor
 
 if TYPE_CHECKING:
@@ -51,9 +52,8 @@ def open_onnx(path: Path) -> OnnxSource:
         graph = onnx.load(str(path))
         onnx.checker.check_model(graph)
     except Exception as error:  # a damaged file can break its parser in any way
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise CheckpointError(
-            f"{path} is not a valid ONNX model: {reason[:300].rstrip('.')}.",
+            f"{path} is not a valid ONNX model: {telling_line(error)}.",
             hint="Export it again; parts in other files must lie in the same folder.",
         ) from error
     initialised = {tensor.name for tensor in graph.graph.initializer}
@@ -103,7 +103,7 @@ def raw_runner(source: OnnxSource) -> RawRun:
     except Exception as error:
         raise CheckpointError(
             f"ONNX Runtime {onnxruntime.__version__} cannot load {source.path}:"
-            f" {(str(error).strip().splitlines() or [''])[0][:300]}"
+            f" {telling_line(error)}."
         ) from error
     name = session.get_inputs()[0].name
 
@@ -134,10 +134,9 @@ def at_opset(graph: ModelProto, opset: int) -> ModelProto:
     try:
         converted: ModelProto = version_converter.convert_version(graph, opset)
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         usable = MIN_OPSET <= own <= MAX_OPSET
         raise ConversionError(
-            f"The model is opset {own} and cannot be converted to {opset}: {reason[:300]}.",
+            f"The model is opset {own} and cannot be converted to {opset}: {telling_line(error)}.",
             hint=f"--opset {own}" if usable else f"Export it with opset {DEFAULT_OPSET}.",
         ) from error
     return converted

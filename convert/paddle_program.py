@@ -18,6 +18,7 @@ from convert.pdparams import Weights
 from convert.program_facts import ProgramFacts, read_program
 from convert.recognise import Recognised, check_weights
 from models.errors import CheckpointError, ConversionError, OutputError
+from models.messages import telling_line
 from runtime.cpu import usable_cpus
 from runtime.session import Tensor
 
@@ -78,7 +79,9 @@ def program_from_weights(
         static = paddle.jit.to_static(deployed, input_spec=[spec], full_graph=True)
         paddle.jit.save(static, str(folder / "inference"))
     except Exception as error:
-        raise ConversionError(f"Paddle cannot export the network: {first_line(error)}.") from error
+        raise ConversionError(
+            f"Paddle cannot export the network: {telling_line(error)}."
+        ) from error
     program = next(
         path for path in (folder / "inference.json", folder / "inference.pdmodel") if path.exists()
     )
@@ -150,7 +153,8 @@ def open_program(located: Located) -> PaddleProgram:
         predictor = inference.create_predictor(config)
     except Exception as error:
         raise CheckpointError(
-            f"Paddle cannot load {located.path} with {located.weights.name}: {first_line(error)}.",
+            f"Paddle cannot load {located.path} with {located.weights.name}:"
+            f" {telling_line(error)}.",
             hint="The weights are damaged or belong to another program; export both again.",
         ) from error
     source, sink = predictor.get_input_names()[0], predictor.get_output_names()[0]
@@ -170,10 +174,3 @@ def open_program(located: Located) -> PaddleProgram:
         leaky_slopes=facts.leaky_slopes,
         run=run,
     )
-
-
-def first_line(error: BaseException) -> str:
-    """The line of an engine's error that says what happened; engines print whole stacks."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if "Error:" in line or line.startswith("[")]
-    return (telling or lines or [type(error).__name__])[0][:300].rstrip(".")

@@ -17,7 +17,7 @@ from models.card import Certificate, ParityCase
 from models.errors import ParityError
 from models.extras import import_onnxruntime
 from models.spec import ClipSpec
-from runtime.backends._engine import in_fixed_batches
+from runtime.batches import in_fixed_batches
 from runtime.session import Tensor
 
 Reference = Callable[[Tensor], Tensor]

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convert.paddle_program import first_line
 from models.errors import ConversionError, MissingExtra
 from models.extras import extra, import_onnxruntime
+from models.messages import telling_line
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -66,11 +66,13 @@ def onnx_from_program(model: Path, weights: Path, *, opset: int, folder: Path) -
         exported = onnx.load(str(target))
     except OSError:
         raise  # a full disk is no fault of the exporter
-    except Exception as error:
-        # The exporter swallows its own exceptions and then trips over an unset variable.
-        reason = (
-            "it produced no graph" if isinstance(error, UnboundLocalError) else first_line(error)
-        )
+    except (Exception, SystemExit) as error:
+        # The exporter logs its own exceptions and then exits, or trips over an unset variable.
+        told = error.__context__ if isinstance(error, SystemExit) else error
+        if told is None or isinstance(told, UnboundLocalError):
+            reason = "it produced no graph"
+        else:
+            reason = telling_line(told)
         raise ConversionError(
             f"Paddle2ONNX {paddle2onnx.__version__} cannot convert {model.name} at opset {opset}:"
             f" {reason}.",
