@@ -6,15 +6,13 @@ from importlib.resources import files
 from pathlib import Path
 
 from models.errors import CheckpointError
+from models.label_names import label_names
 
 KINETICS400 = 400
 
 
 def read_labels(path: Path, classes: int) -> tuple[str, ...]:
-    """Read one class name per line, in the order of the logits.
-
-    Blank lines at the end are ignored. A leading index, as in PaddleVideo's and PaddleX's label
-    lists (`0 abseiling`), is dropped when every line has the index of its position.
+    """Read one class name per line, in the order of the logits; see `label_names`.
 
     Raises:
         CheckpointError: Unreadable, or not as many names as the model has classes.
@@ -23,11 +21,7 @@ def read_labels(path: Path, classes: int) -> tuple[str, ...]:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise CheckpointError(f"The label file {path} cannot be read: {error}.") from error
-    names = [line.strip() for line in text.rstrip().splitlines()]
-    split = [name.split(maxsplit=1) for name in names]
-    if all(len(parts) == 2 and parts[0] == str(index) for index, parts in enumerate(split)):
-        names = [parts[1] for parts in split]
-    return checked_labels(tuple(names), classes, origin=str(path))
+    return checked_labels(label_names(text), classes, origin=str(path))
 
 
 def checked_labels(names: tuple[str, ...], classes: int, *, origin: str) -> tuple[str, ...]:

@@ -19,7 +19,8 @@
     │   └── SchemaTooNew             … written by a newer edgecls
     ├── BackendError             9   no engine runs the model as asked
     ├── OutputError             10   a result cannot be written (also an OSError)
-    └── DownloadError           11   the network or a checksum said no
+    ├── DownloadError           11   the network or a checksum said no
+    └── DatasetError            12   a list of clips, or a data set, has mistakes
 
 A message says what happened, with values; `hint` says what to do, with a command.
 """
@@ -132,3 +133,9 @@ class DownloadError(EdgeclsError):
     """The network is unreachable, or a download does not match its checksum."""
 
     exit_code = 11
+
+
+class DatasetError(EdgeclsError):
+    """A list of clips, a list of class names or a data set is not what it should be."""
+
+    exit_code = 12
