@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from pydantic import ValidationError
+
 from convert.paddlex_config import PaddleXConfig
 from convert.request import ConvertRequest
-from models.errors import UsageError
+from models.errors import CheckpointError, UsageError
 from models.spec import ClipSpec, Resize, Triple
 
 PIXEL_UNITS = 255.0
@@ -28,6 +32,7 @@ def clip_spec(
 
     Raises:
         UsageError: The flags contradict one another.
+        CheckpointError: What the source tells is out of range.
     """
     resize, crop = default.resize, default.crop
     mean, std = default.mean, default.std
@@ -51,15 +56,15 @@ def clip_spec(
             hint=f"--short-side {crop}",
         )
     mean, std = _statistics(request, mean, std)
-    return ClipSpec.model_validate(
+    return _checked(
         {
             **default.model_dump(),
-            "resize": Resize(
-                policy=request.resize or resize.policy,
-                short_side=short_side,
-                library=request.resize_library or resize.library,
-                long_side=resize.long_side,
-            ),
+            "resize": {
+                "policy": request.resize or resize.policy,
+                "short_side": short_side,
+                "library": request.resize_library or resize.library,
+                "long_side": resize.long_side,
+            },
             "crop": crop,
             "mean": mean,
             "std": std,
@@ -67,6 +72,23 @@ def clip_spec(
             "clip_length_s": request.clip_length_s or default.clip_length_s,
         }
     )
+
+
+def _checked(values: dict[str, Any]) -> ClipSpec:
+    """A specification.
+
+    Raises:
+        CheckpointError: A value that the source told is out of range; flags have been checked.
+    """
+    try:
+        return ClipSpec.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise CheckpointError(
+            f"The model cannot be fed: {where or 'clip'}: {first['msg']}.",
+            hint="Flags such as --frames, --size and --short-side overrule what the source tells.",
+        ) from error
 
 
 def _statistics(request: ConvertRequest, mean: Triple, std: Triple) -> tuple[Triple, Triple]:

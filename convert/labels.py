@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from models.errors import CheckpointError
 from models.label_names import label_names
 
 KINETICS400 = 400
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def read_labels(path: Path, classes: int) -> tuple[str, ...]:
@@ -28,7 +30,7 @@ def checked_labels(names: tuple[str, ...], classes: int, *, origin: str) -> tupl
     """Refuse a list that does not fit the model.
 
     Raises:
-        CheckpointError: Wrong count, or a name is empty.
+        CheckpointError: Wrong count, or a name is empty or not one line of text.
     """
     if len(names) != classes:
         raise CheckpointError(
@@ -37,6 +39,11 @@ def checked_labels(names: tuple[str, ...], classes: int, *, origin: str) -> tupl
         )
     if not all(names):
         raise CheckpointError(f"{origin} has an empty label at position {names.index('')}.")
+    for index, name in enumerate(names):
+        if _CONTROL.search(name):
+            raise CheckpointError(
+                f"{origin} has a label with control characters at position {index}: {name!r:.80}."
+            )
     return names
 
 

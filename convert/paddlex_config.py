@@ -4,33 +4,40 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.errors import CheckpointError
 from models.extras import extra
+from models.spec import Finite, Side
 
-MAX_BYTES = 8 << 20
-"""Larger files are refused: a label list of a million classes is far smaller."""
+MAX_BYTES = 1 << 20
+"""Larger files are refused: the label list of Kinetics-400 has 6 kB."""
+
+MAX_OPERATORS = 100
+_NULLS = ("", "~", "null", "Null", "NULL")
+"""How YAML writes that there is nothing (YAML 1.2, core schema)."""
+
+Deviation = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class _ReadVideo(BaseModel):
-    num_seg: int = 8
+    num_seg: Annotated[int, Field(ge=1, le=256)] = 8
 
 
 class _Scale(BaseModel):
     # PaddleX passes only short_size on: its resize is always 4:3, by OpenCV.
-    short_size: int = 224
+    short_size: Side = 224
 
 
 class _CenterCrop(BaseModel):
-    target_size: int = 224
+    target_size: Side = 224
 
 
 class _Normalize(BaseModel):
-    mean: tuple[float, float, float] | None = None
-    std: tuple[float, float, float] | None = None
+    mean: tuple[Finite, Finite, Finite] | None = None
+    std: tuple[Deviation, Deviation, Deviation] | None = None
 
 
 class _Topk(BaseModel):
@@ -64,44 +71,57 @@ class PaddleXConfig:
 def read_paddlex_config(path: Path) -> PaddleXConfig:
     """Read an `inference.yml`.
 
+    Every value is read as the text that it is written as, so that the labels `no`, `007` and
+    `1e3` stay what they are; tags and merge keys have no effect. The reader is the one in
+    Python: that in C crashes on a file that is nested deeply.
+
     Raises:
         CheckpointError: Not YAML, too large, or a field has the wrong type.
     """
     with extra("convert", "Reading inference.yml"):
         import yaml
     remove = f"Mend or remove {path}; flags such as --frames and --labels replace it."
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         if path.stat().st_size > MAX_BYTES:
             raise CheckpointError(f"{path} is larger than {MAX_BYTES >> 20} MiB.", hint=remove)
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise CheckpointError(f"{path} is not readable YAML: {error}.", hint=remove) from error
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"{path} is not readable YAML: {reason}.", hint=remove) from error
     try:
         return _interpret(raw)
     except (ValidationError, TypeError) as error:
-        detail = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
         raise CheckpointError(
-            f"{path} is not a PaddleX configuration: {detail}.", hint=remove
+            f"{path} is not a PaddleX configuration: {_reason(error)}.", hint=remove
         ) from error
+
+
+def _reason(error: ValidationError | TypeError) -> str:
+    if isinstance(error, TypeError):
+        return str(error)
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
 
 
 def _interpret(raw: Any) -> PaddleXConfig:
     sections = _mapping(raw, "the file")
     operators: dict[str, Any] = {}
-    preprocess = _mapping(sections.get("PreProcess") or {}, "PreProcess")
-    for item in preprocess.get("transform_ops") or []:
+    preprocess = _section(sections, "PreProcess") or {}
+    steps = _given(preprocess.get("transform_ops")) or []
+    if not isinstance(steps, list) or len(steps) > MAX_OPERATORS:
+        raise TypeError(f"transform_ops is not a list of at most {MAX_OPERATORS} operators")
+    for item in steps:
         operators.update(_mapping(item, "an entry of transform_ops"))
     read = _section(operators, "ReadVideo")
     scale = _section(operators, "Scale")
     crop = _section(operators, "CenterCrop")
     normalize = _section(operators, "NormalizeVideo")
-    post = _mapping(sections.get("PostProcess") or {}, "PostProcess")
+    post = _section(sections, "PostProcess") or {}
     topk = _Topk.model_validate(_section(post, "Topk") or {})
-    name = _mapping(sections.get("Global") or {}, "Global").get("model_name")
+    name = _given((_section(sections, "Global") or {}).get("model_name"))
     statistics = _Normalize.model_validate(normalize or {})
     return PaddleXConfig(
-        model_name=str(name) if name is not None else None,
+        model_name=name if isinstance(name, str) else None,
         frames=None if read is None else _ReadVideo.model_validate(read).num_seg,
         short_side=None if scale is None else _Scale.model_validate(scale).short_size,
         crop=None if crop is None else _CenterCrop.model_validate(crop).target_size,
@@ -111,11 +131,20 @@ def _interpret(raw: Any) -> PaddleXConfig:
     )
 
 
+def _given(value: Any) -> Any:
+    """None where the file says that there is nothing."""
+    return None if isinstance(value, str) and value in _NULLS else value
+
+
 def _mapping(value: Any, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise TypeError(f"{what} is a {type(value).__name__}, not a mapping")
     return value
 
 
-def _section(operators: dict[str, Any], name: str) -> dict[str, Any] | None:
-    return None if name not in operators else _mapping(operators[name] or {}, name)
+def _section(parent: dict[str, Any], name: str) -> dict[str, Any] | None:
+    """A mapping inside another; None where there is none, and no keys without a value."""
+    if name not in parent:
+        return None
+    section = _mapping(_given(parent[name]) or {}, name)
+    return {key: value for key, value in section.items() if _given(value) is not None}

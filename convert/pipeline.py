@@ -35,7 +35,16 @@ from convert.request import ConvertRequest
 from convert.to_onnx import require_exporter
 from convert.variants import check_variant, make_variant, wanted_variants
 from models.bundle import expand_probe
-from models.card import CARD_NAME, BundleFile, ModelCard, Probe, Provenance, Variant, sha256_of
+from models.card import (
+    CARD_NAME,
+    BundleFile,
+    ModelCard,
+    Probe,
+    Provenance,
+    Variant,
+    printable,
+    sha256_of,
+)
 from models.errors import ConversionError
 from models.extras import extra
 from models.version import edgecls_version
@@ -170,7 +179,7 @@ def _fill(
 
     job.on_step(STEPS[4], 0, 1)
     card = ModelCard(
-        name=job.request.name or model.title,
+        name=printable(job.request.name or model.title),
         family=model.family,
         labels=labels,
         clip=ends.clip,
@@ -182,7 +191,7 @@ def _fill(
         probe=_write_probe(job.staging / PROBE_NAME, model),
         certificate=certificate,
         provenance=Provenance(
-            source=located.path.name,
+            source=printable(located.path.name),
             source_sha256=sha256_of(located.weights),
             source_kind=located.kind,
             converter=f"edgecls {edgecls_version()}",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from convert.layout import Layout
+from models.card import NAME_LENGTH, printable
 from models.errors import UsageError
 from models.spec import Triple
 
@@ -84,6 +85,11 @@ class ConvertRequest:
             )
         if self.layout is not None:
             Layout(self.layout)
+        if self.name is not None and printable(self.name) != self.name:
+            raise UsageError(
+                f"--name must be one line of 1 to {NAME_LENGTH} characters, got {self.name!r:.80}.",
+                hint=f"--name '{printable(self.name)}'",
+            )
         if self.views not in {None, 1, 10}:
             raise UsageError(f"--views must be 1 or 10, got {self.views}.")
         if self.static_batch is not None and not 1 <= self.static_batch <= 256:

@@ -21,6 +21,7 @@ EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 
 _DEBUG = "--debug"
+_CONTROL_CHARACTERS = dict.fromkeys((*range(32), *range(127, 160)), " ")
 
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -124,6 +125,17 @@ def main(arguments: list[str] | None = None) -> NoReturn:
             traceback.print_exc()
         report(error)
         sys.exit(error.exit_code)
+    except MemoryError as error:
+        if debug:
+            traceback.print_exc()
+        reason = f": {error}" if str(error) else ""
+        report(
+            EdgeclsError(
+                f"There is not enough memory for this{reason}.",
+                hint="Close other programs, or use a model of fewer frames or smaller pictures.",
+            )
+        )
+        sys.exit(EdgeclsError.exit_code)
     except Exception as error:
         if debug:
             traceback.print_exc()
@@ -142,4 +154,5 @@ def report(error: EdgeclsError) -> None:
 
 
 def _say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
+    """Write one line; what files told may not steer the terminal."""
+    sys.stderr.write(line.translate(_CONTROL_CHARACTERS) + "\n")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +15,9 @@ from models.errors import BundleError, BundleNotFound
 
 BUILTIN_BUNDLE = Path(__file__).parent / "builtin"
 """The trained camera-motion model that ships inside the package."""
+
+MAX_PROBE_CLIPS, MAX_PROBE_BYTES = 16, 64 << 20
+"""Most stored clips, and most bytes of an array of them: several times what conversions write."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,18 +78,46 @@ class Bundle:
         """
         path = self.checked(self.card.probe)
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                seeds, logits = stored["seeds"], stored["logits"]
-        except (OSError, ValueError, KeyError) as error:
-            raise BundleError(f"{path} is not a probe file: {error}.") from error
-        clips = expand_probe(seeds, self.card.probe.repeat)
-        expected = self.card.clip.input_shape(len(seeds))
-        if clips.shape != expected or logits.shape != (len(seeds), self.card.classes):
+            with zipfile.ZipFile(path) as archive:
+                seeds, logits = (_stored(archive, name) for name in ("seeds", "logits"))
+        except Exception as error:  # a damaged archive can break its readers in any way
             raise BundleError(
-                f"{path} holds clips {clips.shape} and logits {logits.shape}; the card asks for"
-                f" {expected} and {(len(seeds), self.card.classes)}."
+                f"{path} is not a probe file: {str(error) or type(error).__name__}."
+            ) from error
+        repeat, clips = self.card.probe.repeat, len(seeds) if seeds.ndim else 0
+        shape = (*seeds.shape[:-2], *(side * repeat for side in seeds.shape[-2:]))
+        expected = self.card.clip.input_shape(clips)
+        if not 1 <= clips <= MAX_PROBE_CLIPS or shape != expected:
+            raise BundleError(
+                f"{path} holds clips {shape}; the card asks for {expected}, with 1 to"
+                f" {MAX_PROBE_CLIPS} clips."
             )
-        return clips, logits.astype(np.float32)
+        if logits.shape != (clips, self.card.classes):
+            raise BundleError(
+                f"{path} holds logits {logits.shape}; the card asks for"
+                f" {(clips, self.card.classes)}."
+            )
+        if not (np.isfinite(seeds).all() and np.isfinite(logits).all()):
+            raise BundleError(f"{path} holds values that are NaN or infinite.")
+        return expand_probe(seeds, repeat), logits
+
+
+def _stored(archive: zipfile.ZipFile, name: str) -> NDArray[np.float32]:
+    """One array of a probe file.
+
+    Raises:
+        ValueError: It is larger than any honest one, or not of floats.
+        Exception: The archive is damaged; whatever its readers raise.
+    """
+    entry = archive.getinfo(f"{name}.npy")
+    if entry.file_size > MAX_PROBE_BYTES:
+        raise ValueError(f"{name} has {entry.file_size} bytes, at most {MAX_PROBE_BYTES} are read")
+    with archive.open(entry) as file:
+        content = file.read(MAX_PROBE_BYTES)
+    array = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+    if array.dtype != np.float32:
+        raise ValueError(f"{name} is an array of {array.dtype}, not of float32")
+    return array
 
 
 def expand_probe(seeds: NDArray[np.float32], repeat: int) -> NDArray[np.float32]:

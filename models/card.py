@@ -28,7 +28,10 @@ METADATA_PREFIX = "edgecls."
 """Prefix of the keys under which `model.onnx` repeats parts of the card."""
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
+NAME_LENGTH = 200
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$")]
+Line = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
+"""Text that is shown: no control characters, with which a terminal could be steered."""
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -104,8 +107,8 @@ class GraphFacts(BaseModel):
     model_config = _FROZEN
 
     macs: Annotated[int, Field(ge=0)]
-    nodes: dict[str, int]
-    uncounted: dict[str, int] = {}
+    nodes: dict[Line, int]
+    uncounted: dict[Line, int] = {}
 
 
 class ParityCase(BaseModel):
@@ -154,9 +157,9 @@ class Certificate(BaseModel):
 
     model_config = _FROZEN
 
-    reference: str
+    reference: Line
     proves: Literal["training", "graph"] = "training"
-    engine: str
+    engine: Line
     tolerance: float
     logit_range: float
     max_abs_diff: float
@@ -164,8 +167,8 @@ class Certificate(BaseModel):
     top1_agreement: float
     order_sensitivity: float
     cases: tuple[ParityCase, ...]
-    repairs: tuple[str, ...] = ()
-    versions: dict[str, str]
+    repairs: tuple[Line, ...] = ()
+    versions: dict[Line, Line]
 
 
 class Provenance(BaseModel):
@@ -180,10 +183,10 @@ class Provenance(BaseModel):
 
     model_config = _FROZEN
 
-    source: str
+    source: Line
     source_sha256: Sha256
     source_kind: Literal["pdparams", "pdmodel", "pir", "onnx"]
-    converter: str
+    converter: Line
 
 
 class Probe(BundleFile):
@@ -220,9 +223,9 @@ class ModelCard(BaseModel):
     model_config = _FROZEN
 
     schema_version: Literal[1] = SCHEMA_VERSION
-    name: Annotated[str, Field(min_length=1, max_length=200)]
-    family: str
-    labels: Annotated[tuple[str, ...], Field(min_length=1)]
+    name: Annotated[Line, Field(min_length=1, max_length=NAME_LENGTH)]
+    family: Line
+    labels: Annotated[tuple[Line, ...], Field(min_length=1)]
     clip: ClipSpec
     output: Literal["logits", "probabilities"] = "logits"
     opset: int
@@ -265,6 +268,12 @@ class ModelCard(BaseModel):
     def to_json(self) -> str:
         """Serialise; the same card always gives the same text."""
         return json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
+
+
+def printable(text: str) -> str:
+    """A text that a card may hold as its name: one line, 200 characters at most, encodable."""
+    shown = "".join(character if character.isprintable() else " " for character in text)
+    return " ".join(shown.split())[:NAME_LENGTH].strip() or "unnamed"
 
 
 def sha256_of(path: Path) -> str:

@@ -143,10 +143,17 @@ def compare(session: Session, clips: Tensor, reference: Tensor) -> Comparison:
         reference: float32 [P, classes].
 
     Raises:
-        BackendError: The engine failed.
+        BackendError: The engine failed, or gave logits of another shape.
     """
     singly = np.concatenate([session.run(clips[at : at + 1]) for at in range(len(clips))])
-    logits = np.concatenate([singly, session.run(clips)])
+    at_once = session.run(clips)
+    for logits in (singly, at_once):
+        if logits.shape != reference.shape:
+            raise BackendError(
+                f"The engine returned logits of shape {list(logits.shape)} for {len(clips)} clips;"
+                f" expected {list(reference.shape)}."
+            )
+    logits = np.concatenate([singly, at_once])
     twice = np.concatenate([reference, reference])
     max_abs_diff = float(np.abs(logits - twice).max())
     spread = float(np.ptp(reference))
@@ -190,7 +197,7 @@ def _graph_agrees(bundle: Bundle, file: str) -> bool:
         return False
     try:
         inside = (ClipSpec.model_validate(json.loads(clip)), tuple(json.loads(labels)))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise BundleError(f"The metadata inside {file} cannot be read: {error}.") from error
     for what, in_graph, in_card in zip(
         ("preprocessing", "labels"), inside, _in_card(bundle.card), strict=True

@@ -39,8 +39,11 @@ def test_silent_fallback_is_an_error(bundle: Bundle, monkeypatch: pytest.MonkeyP
     """What a CUDA wheel without its libraries does: no error, and the CPU runs the model."""
     real: Callable[..., object] = onnxruntime.InferenceSession
 
-    def falls_back(path: str, settings: object, providers: list[str]) -> object:
+    def falls_back(
+        path: str, settings: object, providers: list[str], enable_fallback: int
+    ) -> object:
         assert providers == ["CUDAExecutionProvider"], "exactly one is asked for"
+        assert enable_fallback == 0, "and no other afterwards"
         return real(path, settings, providers=["CPUExecutionProvider"])
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", falls_back)
@@ -60,7 +63,7 @@ def test_settings_of_the_session(bundle: Bundle, monkeypatch: pytest.MonkeyPatch
     seen: list[tuple[int, str]] = []
     real: Callable[..., object] = onnxruntime.InferenceSession
 
-    def spy(path: str, settings: object, providers: list[str]) -> object:
+    def spy(path: str, settings: object, providers: list[str], enable_fallback: int) -> object:
         spinning = settings.get_session_config_entry("session.intra_op.allow_spinning")  # type: ignore[attr-defined]
         seen.append((settings.intra_op_num_threads, spinning))  # type: ignore[attr-defined]
         return real(path, settings, providers=providers)
