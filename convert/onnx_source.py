@@ -72,8 +72,7 @@ def open_onnx(path: Path) -> OnnxSource:
         )
     if kind != _FLOAT:
         raise CheckpointError(
-            f"{path} takes {onnx.TensorProto.DataType.Name(kind).lower()}; normalised pictures are"
-            " float32.",
+            f"{path} takes {_type_name(kind)}; normalised pictures are float32.",
             hint="Export the network without its preprocessing.",
         )
     foreign = sorted({node.domain for node in graph.graph.node} - STANDARD_DOMAINS)
@@ -153,6 +152,13 @@ def _shape(value: ValueInfoProto) -> tuple[int, ...]:
     return tuple(
         side.dim_value if side.dim_value > 0 else -1 for side in value.type.tensor_type.shape.dim
     )
+
+
+def _type_name(kind: int) -> str:
+    from onnx import TensorProto
+
+    known: list[str] = [name for name, value in TensorProto.DataType.items() if value == kind]
+    return known[0].lower() if known else f"values of the unknown type {kind}"
 
 
 def _names(values: Iterable[ValueInfoProto]) -> str:
