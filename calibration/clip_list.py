@@ -20,7 +20,7 @@ from pathlib import Path
 
 from calibration.class_names import read_class_names
 from calibration.clip_labels import Labels, translated, understood
-from calibration.clip_rows import ClipKind, Rows, Split, find_rows
+from calibration.clip_rows import ClipKind, Rows, Split, find_rows, printable
 from models.errors import DatasetError
 
 
@@ -62,6 +62,7 @@ class ClipList:
 
     Attributes:
         origin: As the user wrote it.
+        place: What was read: `origin`, or the list or folder inside it.
         kind: The form in which they were given.
         clips: Never empty.
         class_names: In the order of the class numbers; None when nothing tells them.
@@ -73,6 +74,7 @@ class ClipList:
     """
 
     origin: str
+    place: str
     kind: ClipKind
     clips: tuple[ClipEntry, ...]
     class_names: tuple[str, ...] | None = None
@@ -148,6 +150,7 @@ def read_clips(given: str, options: ListOptions | None = None) -> ClipList:
     )
     return ClipList(
         origin=given,
+        place=given if rows.path is None else printable(str(rows.path)),
         kind=rows.kind,
         clips=clips,
         class_names=labels.names,
@@ -155,7 +158,7 @@ def read_clips(given: str, options: ListOptions | None = None) -> ClipList:
         separator=rows.separator,
         skipped=rows.skipped,
         problems=(*lines, *wrong),
-        notes=(*rows.notes, *labels.notes),
+        notes=labels.notes,
     )
 
 
@@ -198,6 +201,7 @@ def merged(lists: Sequence[ClipList]) -> ClipList:
     return replace(
         first,
         origin=" ".join(one.origin for one in lists),
+        place=" ".join(one.place for one in lists),
         clips=tuple(clip for one in lists for clip in one.clips),
         class_names=names,
         skipped=sum(one.skipped for one in lists),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -62,9 +62,8 @@ class Rows:
         problems: Lines of a list that are no clip.
         separator: Of a list; None without labels.
         skipped: Blank lines, comments and headers of a list.
-        path: The list or folder; None for the demo and a glob.
+        path: The list or folder that was read; None for the demo and a glob.
         label_file: The `label.txt` that belongs to it, if there is one.
-        notes: What was assumed, a sentence each.
     """
 
     kind: ClipKind
@@ -74,7 +73,6 @@ class Rows:
     skipped: int = 0
     path: Path | None = None
     label_file: Path | None = None
-    notes: tuple[str, ...] = ()
 
 
 def printable(text: str) -> str:
@@ -143,9 +141,7 @@ def _from_folder(folder: Path, *, root: Path | None, split: Split) -> Rows:
     if splits:
         chosen = split if split in splits else next(iter(splits))
         path = splits[chosen]
-        found = _from_videos(path) if path.is_dir() else _from_list(path, root=root)
-        note = f"{folder} is a data set: {path.relative_to(folder)} is read"
-        return replace(found, notes=(note, *found.notes))
+        return _from_videos(path) if path.is_dir() else _from_list(path, root=root)
     return _from_videos(folder)
 
 

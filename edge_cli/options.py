@@ -31,6 +31,26 @@ ThreadsOption = Annotated[
     ),
 ]
 
+LabelsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--labels",
+        metavar="FILE",
+        show_default="label.txt of the data set",
+        help="Class names that the labels refer to, one per line or `index name`.",
+    ),
+]
+
+RootOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--root",
+        metavar="DIR",
+        show_default="the list's folder, else the data set's, else this one",
+        help="Where relative paths of a list start.",
+    ),
+]
+
 AUTO = "auto"
 
 BUILTIN = Path("builtin")

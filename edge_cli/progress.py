@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
@@ -18,3 +18,37 @@ def waiting(text: str) -> Iterator[None]:
         return
     with console.status(escape(text)):
         yield
+
+
+@contextmanager
+def counting(text: str, total: int) -> Iterator[Callable[[str], None]]:
+    """A bar on stderr while the block runs, if stderr is a terminal.
+
+    Args:
+        text: What is going on.
+        total: Number of steps.
+
+    Yields:
+        To be called at the start of every step, with what is shown beside the bar.
+    """
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    console = Console(stderr=True, highlight=False)
+    columns = (TextColumn(escape(text)), BarColumn(bar_width=20), MofNCompleteColumn())
+    note = TextColumn("{task.fields[note]}", markup=False)
+    with Progress(
+        *columns, Remaining(), note, console=console, disable=not console.is_terminal
+    ) as bars:
+        task = bars.add_task(text, total=total, note="")
+        begun = 0
+
+        def begin(note: str) -> None:
+            nonlocal begun
+            bars.update(task, completed=begun, note=note)
+            begun += 1
+
+        yield begin
+        bars.update(task, completed=begun, note="")

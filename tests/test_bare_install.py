@@ -102,6 +102,8 @@ HELP_PAGES = (
     ["inspect", "--help"],
     ["verify", "--help"],
     ["bench", "--help"],
+    ["data", "--help"],
+    ["data", "check", "--help"],
     ["models", "--help"],
     ["models", "list", "--help"],
     ["models", "pull", "--help"],

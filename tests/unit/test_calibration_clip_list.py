@@ -303,7 +303,7 @@ def test_paddlex_data_set(tmp_path: Path, nested: str) -> None:
     assert pairs(val) == [("videos/b.mp4", 1)]
     assert pairs(train) == [("videos/a.mp4", 0)]
     assert val.class_names == train.class_names == ("run", "walk")
-    assert "val.txt is read" in val.notes[0]
+    assert (val.origin, val.place) == (str(tmp_path), str(root / "val.txt"))
 
 
 def test_folders_train_and_val(tmp_path: Path) -> None:
