@@ -49,11 +49,22 @@ class Ends:
     batch: int | None = None
 
     def reference(self, run: RawRun) -> Callable[[Tensor], Tensor]:
-        """The model as a function from clips float32 [N, T, 3, H, W] to float32 [N, classes]."""
+        """The model as a function from clips float32 [N, T, 3, H, W] to float32 [N, classes].
+
+        It raises `CheckpointError` where the model fails.
+        """
 
         def reference(clips: Tensor) -> Tensor:
-            raw = run(self.layout.arrange(clips))
-            scores = raw.reshape(len(clips), self.rows, self.classes)
+            try:
+                raw = run(self.layout.arrange(clips))
+                scores = raw.reshape(len(clips), self.rows, self.classes)
+            except MemoryError:
+                raise
+            except Exception as error:
+                raise CheckpointError(
+                    f"The model cannot be run on {len(clips)} clip(s): {telling_line(error)}.",
+                    hint="Are --layout, --frames and --size right?",
+                ) from error
             return np.asarray(scores.mean(axis=1), dtype=np.float32)
 
         return reference

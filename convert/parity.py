@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,8 +15,9 @@ from numpy.typing import NDArray
 
 from convert.parity_clips import natural_clips, random_clips
 from models.card import Certificate, ParityCase
-from models.errors import ParityError
+from models.errors import ConversionError, ParityError
 from models.extras import import_onnxruntime
+from models.messages import telling_line
 from models.spec import ClipSpec
 from runtime.batches import in_fixed_batches
 from runtime.session import Tensor
@@ -112,6 +114,9 @@ def compare(
         clip: What the network takes.
         batches: Batch sizes that the graph is made for.
         on_case: Told the number of cases done and the total.
+
+    Raises:
+        ParityError: The graph gives logits of another shape.
     """
     compared: list[Compared] = []
     total = len(_MAKERS) * len(ORDERS) * len(batches)
@@ -120,14 +125,15 @@ def compare(
         for first, order in enumerate(ORDERS):
             turn = np.roll(np.arange(len(ORDERS)), -first)
             for batch in batches:
-                compared.append(
-                    Compared(
-                        clip=kind,
-                        order=order,
-                        batch=batch,
-                        reference=truth[turn[:batch]],
-                        onnx=onnx(clips[turn[:batch]]),
+                made, wanted = onnx(clips[turn[:batch]]), truth[turn[:batch]]
+                if made.shape != wanted.shape:
+                    raise ParityError(
+                        f"ONNX gives {list(made.shape)} for {batch} clip(s), not"
+                        f" {list(wanted.shape)}. No bundle was written.",
+                        hint="Converting changed the network; report the model.",
                     )
+                compared.append(
+                    Compared(clip=kind, order=order, batch=batch, reference=wanted, onnx=made)
                 )
                 on_case(len(compared), total)
     return Comparison(cases=tuple(compared))
@@ -257,19 +263,40 @@ def onnx_logits(path: Path, *, batch: int | None = None) -> Reference:
     Args:
         path: The graph.
         batch: Its batch size, where it is fixed.
+
+    Returns:
+        It raises `ConversionError` where ONNX Runtime fails.
+
+    Raises:
+        ConversionError: ONNX Runtime cannot load the graph.
     """
     onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.enable_cpu_mem_arena = False  # it would keep what a batch of 3 needed to the end
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    with _failing(f"ONNX Runtime cannot load {path.name}"):
+        session = onnxruntime.InferenceSession(
+            str(path), options, providers=["CPUExecutionProvider"]
+        )
     name = session.get_inputs()[0].name
 
     def run(clips: Tensor) -> Tensor:
-        logits: Tensor = session.run(None, {name: clips})[0]
+        with _failing(f"ONNX Runtime cannot run {path.name} on {len(clips)} clip(s)"):
+            logits: Tensor = session.run(None, {name: clips})[0]
         return logits
 
     return run if batch is None else lambda clips: in_fixed_batches(clips, batch, run)
+
+
+@contextmanager
+def _failing(what: str) -> Iterator[None]:
+    """Say in one sentence what an engine could not do."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise ConversionError(f"{what}: {telling_line(error)}.") from error
 
 
 def library_versions(libraries: Iterable[str]) -> dict[str, str]:

@@ -58,6 +58,14 @@ def test_binary_labels(tmp_path: Path) -> None:
         read_labels(path, 2)
 
 
+@pytest.mark.parametrize("name", ["a\x1b[2J", "tab\tbed", "\x7f"])
+def test_labels_that_steer_a_terminal(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "labels.txt"
+    path.write_text(f"fine\n{name}\n")
+    with pytest.raises(CheckpointError, match="control characters at position 1"):
+        read_labels(path, 2)
+
+
 def test_default_labels() -> None:
     names, note = default_labels(400)
     assert (len(set(names)), names[5], names[-1]) == (400, "archery", "zumba")
@@ -95,6 +103,21 @@ def test_paddlex_config(tmp_path: Path) -> None:
     assert (clip.crop, clip.mean, clip.std) == (112, (0.5,) * 3, (0.25,) * 3)
 
 
+def test_labels_are_what_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "inference.yml"
+    names = ["no", "007", "1e3", "2001-01-01", "0x10", "null", "1:30"]
+    path.write_text(f"PostProcess: {{Topk: {{label_list: [{', '.join(names)}]}}}}")
+    assert read_paddlex_config(path).labels == tuple(names)
+
+
+@pytest.mark.parametrize("nothing", ["", "~", "null", "{}"])
+def test_a_section_without_content_tells_nothing(tmp_path: Path, nothing: str) -> None:
+    path = tmp_path / "inference.yml"
+    path.write_text(f"Global: {nothing}\nPreProcess: {nothing}\nPostProcess: {{Topk: {nothing}}}\n")
+    config = read_paddlex_config(path)
+    assert (config.model_name, config.frames, config.labels) == (None, None, None)
+
+
 def test_operator_without_arguments_takes_paddlex_defaults(tmp_path: Path) -> None:
     path = tmp_path / "inference.yml"
     path.write_text("PreProcess: {transform_ops: [ReadVideo: , NormalizeVideo: ]}")
@@ -115,13 +138,33 @@ def test_operator_without_arguments_takes_paddlex_defaults(tmp_path: Path) -> No
         "a: [unclosed",
         "!!python/object/apply:os.system ['true']",
         "\x00",
+        "&a [*a]",
+        "Global: " + "[" * 100_000,
+        "- " * 100_000,
+        "PreProcess: {transform_ops: [ReadVideo: {num_seg: 257}]}",
+        "PreProcess: {transform_ops: [Scale: {short_size: 1e9}]}",
+        "PreProcess: {transform_ops: [CenterCrop: {target_size: -224}]}",
+        "PreProcess: {transform_ops: [NormalizeVideo: {mean: [.nan, 0, 0]}]}",
+        "PreProcess: {transform_ops: [NormalizeVideo: {std: [1, 1, 0]}]}",
+        "PreProcess: {transform_ops: [" + "a: b, " * 101 + "]}",
+        "Global: {model_name: " + "x" * (1 << 20),
     ],
 )
 def test_damaged_paddlex_config(tmp_path: Path, text: str) -> None:
     path = tmp_path / "inference.yml"
     path.write_text(text)
-    with pytest.raises(CheckpointError, match=r"inference\.yml is not"):
+    with pytest.raises(CheckpointError, match=r"inference\.yml is (not|larger than 1 MiB)"):
         read_paddlex_config(path)
+
+
+def test_merges_are_not_carried_out(tmp_path: Path) -> None:
+    """Each mapping ten times the one before, by a key that other readers act on: 10**30 entries."""
+    lines = ["a0: &a0 {k: v}"]
+    for level in range(1, 30):
+        lines.append(f"a{level}: &a{level} {{<<: [{', '.join([f'*a{level - 1}'] * 10)}]}}")
+    path = tmp_path / "inference.yml"
+    path.write_text("\n".join([*lines, "Global: *a29"]))
+    assert read_paddlex_config(path).model_name is None
 
 
 def request(folder: Path, **changes: int | float | str) -> ConvertRequest:
@@ -137,6 +180,9 @@ def request(folder: Path, **changes: int | float | str) -> ConvertRequest:
         ({"frames": 0}, "--frames must be 1 to 256"),
         ({"size": 8}, "--size must be 16"),
         ({"clip_length_s": 0.0}, "--clip-length"),
+        ({"name": ""}, "--name must be one line of 1 to 200 characters, got ''"),
+        ({"name": "a\x1b[2J"}, "--name must be one line"),
+        ({"name": "x" * 201}, "--name must be one line"),
         ({"part": "half"}, "--part must be one of auto, model, ema, student, teacher, got .half"),
     ],
 )
@@ -169,6 +215,18 @@ def test_flags_for_size(tmp_path: Path, changes: dict[str, int], expected: tuple
 def test_a_crop_larger_than_the_picture_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="224 is larger than the short side 100"):
         clip_spec(ClipSpec(frames=8), request(tmp_path, short_side=100), None)
+
+
+@pytest.mark.parametrize(
+    ("told", "size", "message"),
+    [({"frames": 300}, -1, "frames: "), ({}, 1, "resize.short_side: "), ({}, 9000, "resize.")],
+)
+def test_a_source_that_asks_for_the_impossible(
+    tmp_path: Path, told: dict[str, int], size: int, message: str
+) -> None:
+    default = ClipSpec(frames=8).model_copy(update=told)
+    with pytest.raises(CheckpointError, match=f"The model cannot be fed: {message}"):
+        clip_spec(default, request(tmp_path), None, size=size)
 
 
 def test_staged_bundle_appears_whole(tmp_path: Path) -> None:

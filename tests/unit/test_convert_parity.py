@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from convert.ends import Ends
+from convert.layout import Layout
 from convert.parity import (
     TOLERANCE,
     UNITS_OF_NOISE,
@@ -14,12 +18,14 @@ from convert.parity import (
     Witness,
     certify,
     compare,
+    onnx_logits,
     rounding_noise,
 )
 from models.card import Certificate
-from models.errors import ParityError
+from models.errors import CheckpointError, ConversionError, ParityError
 from models.spec import ClipSpec, Resize
 from runtime.session import Tensor
+from tests.tiny_models import write_tiny_bundle
 
 CLIP = ClipSpec(frames=3, crop=16, resize=Resize(policy="stretch", short_side=16))
 PADDLE = Witness(name="paddlepaddle 3", short="Paddle", proves="training")
@@ -119,3 +125,36 @@ def test_probabilities_are_recognised(scores: list[list[float]], output: str) ->
     rows = np.array(scores, np.float32)
     case = Compared(clip="random", order="in_order", batch=2, reference=rows, onnx=rows)
     assert Comparison(cases=(case,)).output == output
+
+
+def test_logits_of_another_shape_never_pass() -> None:
+    with pytest.raises(ParityError, match=r"ONNX gives \[1, 6\] for 1 clip\(s\), not \[1, 3\]"):
+        compare(network, lambda clips: np.tile(network(clips), (1, 2)), CLIP)
+
+
+def test_a_graph_that_is_none(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="needs an engine")
+    (tmp_path / "model.onnx").write_bytes(b"\x08\x08garbage")
+    with pytest.raises(ConversionError, match=r"ONNX Runtime cannot load model\.onnx: "):
+        onnx_logits(tmp_path / "model.onnx")
+
+
+def test_a_graph_that_cannot_run(tmp_path: Path) -> None:
+    for module in ("onnx", "onnxruntime"):
+        pytest.importorskip(module, reason="needs the `convert` extra")
+    bundle = write_tiny_bundle(tmp_path)
+    run = onnx_logits(bundle.model_path())
+    with pytest.raises(ConversionError, match=r"cannot run model\.onnx on 2 clip\(s\): "):
+        run(np.zeros((2, 1, 3, 8, 8), np.float32))
+
+
+@pytest.mark.parametrize("answer", ["error", "shape"])
+def test_a_reference_that_fails(answer: str) -> None:
+    def run(raw: Tensor) -> Tensor:
+        if answer == "error":
+            raise RuntimeError("(InvalidArgument) no such axis.")
+        return np.zeros((len(raw), 7), np.float32)
+
+    ends = Ends(layout=Layout("NTCHW"), clip=CLIP, classes=3)
+    with pytest.raises(CheckpointError, match=r"cannot be run on 2 clip\(s\): "):
+        ends.reference(run)(np.zeros(CLIP.input_shape(2), np.float32))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from models.errors import BackendError
 from runtime.backends.openvino import BACKEND
 from runtime.session import SessionOptions
 from tests.tiny_models import write_tiny_bundle
@@ -47,3 +49,28 @@ def test_batch_one_is_compiled_once(tmp_path: Path, compiled: list[Any]) -> None
         for batch in (1, 2, 1, 2, 3, 1, 3):
             assert session.run(clips[:batch]).shape == (batch, bundle.card.classes)
     assert [model.input(0).shape[0] for model in compiled] == [1, 2, 3]
+
+
+def test_a_graph_that_breaks_the_rules_never_reaches_openvino(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenVINO 2026.4 crashes on a Conv without weights; ONNX Runtime says what is wrong."""
+    pytest.importorskip("onnxruntime")
+    onnx = pytest.importorskip("onnx")
+    bundle = write_tiny_bundle(tmp_path)
+    path = bundle.model_path()
+    model = onnx.load(str(path))
+    (conv,) = (node for node in model.graph.node if node.op_type == "Conv")
+    del conv.input[1:]
+    path.write_bytes(model.SerializeToString())
+    monkeypatch.setattr(openvino.Core, "read_model", lambda *_: pytest.fail("it was read"))
+    with pytest.raises(BackendError, match="Backend openvino could not load"):
+        BACKEND.open(path, bundle.card, SessionOptions(threads=1))
+
+
+def test_openvino_alone_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = write_tiny_bundle(tmp_path)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    clips = np.zeros(bundle.card.clip.input_shape(), np.float32)
+    with BACKEND.open(bundle.model_path(), bundle.card, SessionOptions(threads=1)) as session:
+        assert session.run(clips).shape == (1, bundle.card.classes)

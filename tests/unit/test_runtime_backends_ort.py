@@ -100,3 +100,40 @@ def test_no_telemetry(tmp_path: Path) -> None:
     environment.pop("ORT_DISABLE_TELEMETRY", None)
     subprocess.run([sys.executable, "-c", code], check=True, env=environment)
     assert list(scratch.iterdir()) == []
+
+
+def loaded(path: Path, bundle: Bundle) -> OrtSession:
+    """The graph, whatever its digest."""
+    return open_ort(
+        path,
+        bundle.card,
+        SessionOptions(threads=1),
+        backend="cpu",
+        extra_name="cpu",
+        provider="CPUExecutionProvider",
+    )
+
+
+@pytest.mark.parametrize("ends", ["input", "output"])
+def test_a_graph_of_other_ends(bundle: Bundle, ends: str) -> None:
+    onnx = pytest.importorskip("onnx")
+    path = bundle.model_path()
+    model = onnx.load(str(path))
+    values = getattr(model.graph, ends)
+    values.add().CopyFrom(values[0])
+    values[1].name = "more" if ends == "input" else "x3"
+    values[1].type.tensor_type.ClearField("shape")
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(BackendError, match=r"one input and one output; .* has (2 and 1|1 and 2)"):
+        loaded(path, bundle)
+
+
+def test_text_that_is_no_utf8_is_one_error_and_prints_nothing(
+    bundle: Bundle, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """ONNX Runtime would print its own words to stdout, and try the same again."""
+    path = bundle.model_path()
+    path.write_bytes(path.read_bytes().replace(b"Conv", b"C\xff\xfev"))
+    with pytest.raises(BackendError, match="Backend cpu could not load"):
+        loaded(path, bundle)
+    assert capfd.readouterr().out == ""

@@ -143,6 +143,27 @@ def test_tolerance(row: list[float], passed: bool, top1: float) -> None:
     assert (result.passed, result.top1_agreement) == (passed, top1)
 
 
+@pytest.mark.parametrize("row", [[0.0], [0.0, 1.0, 2.0]])
+def test_logits_of_another_shape(row: list[float]) -> None:
+    clips, reference = np.zeros((2, 4, 3, 16, 16), np.float32), np.ones((2, 2), np.float32)
+    with pytest.raises(BackendError, match=rf"logits of shape \[2, {len(row)}\] for 2 clips"):
+        compare(_Constant(row), clips, reference)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "{}", "7", "not JSON"])
+def test_metadata_that_is_none(bundle: Bundle, text: str) -> None:
+    onnx = pytest.importorskip("onnx")
+    path = bundle.path / "model.onnx"
+    model = onnx.load(path)
+    model.metadata_props[0].value = text
+    path.write_bytes(model.SerializeToString())
+    card = json.loads((bundle.path / CARD_NAME).read_text())
+    card["variants"][0].update(BundleFile.of(path).model_dump())
+    (bundle.path / CARD_NAME).write_text(json.dumps(card))
+    with pytest.raises(BundleError, match=r"metadata inside model\.onnx cannot be read"):
+        verify_bundle(open_bundle(bundle.path))
+
+
 def test_constant_reference_needs_equality() -> None:
     clips = np.zeros((1, 4, 3, 16, 16), np.float32)
     flat = np.ones((1, 2), np.float32)
