@@ -13,7 +13,16 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from edge_cli import bench_cmd, convert_cmd, data_cmd, inspect_cmd, models_cmd, run_cmd, verify_cmd
+from edge_cli import (
+    bench_cmd,
+    calibrate_cmd,
+    convert_cmd,
+    data_cmd,
+    inspect_cmd,
+    models_cmd,
+    run_cmd,
+    verify_cmd,
+)
 from models.errors import EdgeclsError, OutputError
 
 EXIT_BUG = 70
@@ -105,6 +114,7 @@ def build_app() -> typer.Typer:
     app.command("inspect")(inspect_cmd.inspect)
     app.command("verify")(verify_cmd.verify)
     app.command("bench")(bench_cmd.bench)
+    app.command("calibrate")(calibrate_cmd.calibrate)
     app.add_typer(data_cmd.app, name="data")
     app.add_typer(models_cmd.app, name="models")
     return app

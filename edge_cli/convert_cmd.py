@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from edge_cli.steps import steps
 from models.errors import UsageError
 
 if TYPE_CHECKING:
-    from convert.pipeline import Converted, OnStep
+    from convert.pipeline import Converted
 
 
 _MODEL, _INPUT, _GRAPH = "The model", "Its input", "The graph"
@@ -179,7 +178,7 @@ def convert(
         static_batch=static_batch,
         force=force,
     )
-    with _progress() as on_step:
+    with steps() as on_step:
         done = convert_isolated(request, on_step)
     _report(done)
 
@@ -204,35 +203,6 @@ def _triple(flag: str, text: str | None) -> tuple[float, float, float] | None:
             hint=f"{flag} 0.485,0.456,0.406",
         )
     return (values[0], values[1], values[2])
-
-
-@contextmanager
-def _progress() -> Iterator[OnStep]:
-    """A line per step on stderr; with a moving bar when it is a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True, highlight=False)
-    with Progress(
-        SpinnerColumn(finished_text="[green]✓[/]"),
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        TimeElapsedColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    ) as progress:
-        tasks: dict[str, object] = {}
-
-        def on_step(title: str, done: int, total: int) -> None:
-            if title not in tasks:
-                for task in progress.tasks:
-                    progress.update(task.id, total=1, completed=1)
-                tasks[title] = progress.add_task(title, total=None)
-                if not console.is_terminal:
-                    sys.stderr.write(f"{title}\n")
-            progress.update(progress.tasks[-1].id, total=total if done else None, completed=done)
-
-        yield on_step
 
 
 def _report(done: Converted) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import ConsoleOptions, RenderableType
 
     from models.bundle import Bundle
-    from models.card import Certificate, GraphFacts, ModelCard, Variant
+    from models.card import Certificate, GraphFacts, Int8, ModelCard, Variant
 
 _LABELS_SHOWN = 12
 _HARD_SPACE = "\u00a0"
@@ -135,10 +135,11 @@ def _graphs(card: ModelCard) -> Table:
 
 
 def _variant(variant: Variant) -> tuple[tuple[str, str], ...]:
-    file = (
-        variant.title,
-        f"{variant.file}, {size_in_words(variant.size_bytes)}, sha256 {variant.sha256[:12]}…",
-    )
+    size = size_in_words(sum(file.size_bytes for file in variant.files))
+    names = " + ".join(file.file for file in variant.files)
+    file = (variant.title, f"{names}, {size}, sha256 {variant.sha256[:12]}…")
+    if variant.int8 is not None:
+        return file, *(("", line) for line in _int8(variant.int8))
     if variant.check is None:
         return (file,)
     check = variant.check
@@ -149,6 +150,25 @@ def _variant(variant: Variant) -> tuple[tuple[str, str], ...]:
         f" {check.top1_agreement:.1%}"
     )
     return file, ("", against)
+
+
+def _int8(int8: Int8) -> Iterator[str]:
+    """How an INT8 graph was made, how far it is from fp32, and how fast."""
+    kept = len(int8.fp32_layers)
+    yield (
+        f"{int8.writer}, {int8.method} ranges of {int8.samples}"
+        f" {'clips of noise' if int8.random_data else 'clips'}, weights"
+        f" {int8.granularity.replace('_', ' ')}, activations {int8.activations}"
+        f"{', 7-bit weights' if int8.reduced_range else ''}; {kept} layers in fp32"
+    )
+    lost = int8.accuracy_drop_points
+    accuracy = "accuracy not known (no labels)" if lost is None else f"accuracy {-lost:+.2f} points"
+    yield f"against fp32, {int8.held_out} held-out clips: top-1 the same for" + (
+        f" {int8.top1_agreement:.1%}; {accuracy}"
+    )
+    if int8.speedup:
+        faster = ", ".join(f"{ratio:.2f} on {name}" for name, ratio in int8.speedup.items())
+        yield f"times as fast as fp32 where it was calibrated: {faster}"
 
 
 def _certificate(certificate: Certificate) -> RenderableType:

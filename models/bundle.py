@@ -59,13 +59,20 @@ class Bundle:
             )
         return path
 
-    def model_path(self, precision: str = "fp32") -> Path:
+    def model_path(self, precision: str = "fp32", *, backend: str | None = None) -> Path:
         """Checked path of the graph at a precision.
 
+        Args:
+            precision: Its numeric precision.
+            backend: What is to run it, see `ModelCard.variant`.
+
         Raises:
-            BundleError: No such variant, or the file does not match the card.
+            BundleError: No such variant, or a file does not match the card.
         """
-        return self.checked(self.card.variant(precision))
+        graph, *others = self.card.variant(precision, backend=backend).files
+        for entry in others:
+            self.checked(entry)
+        return self.checked(graph)
 
     def probe(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Stored inputs and the logits that the reference gave for them.

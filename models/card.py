@@ -74,6 +74,41 @@ class VariantCheck(BaseModel):
     top1_agreement: float
 
 
+class Int8(BaseModel):
+    """How an INT8 graph was made, and what it costs and gains; the report has the rest.
+
+    Attributes:
+        writer: What quantized it, e.g. "onnxruntime 1.31.1".
+        method: How ranges were read off the values seen.
+        granularity: Whether each output channel of a weight has its own scale.
+        activations: Unsigned with a zero point, or signed and symmetric.
+        reduced_range: Weights use 7 of 8 bits.
+        fp32_layers: Layers with weights that stayed fp32.
+        samples: Clips that ranges were read off.
+        random_data: The clips were noise: accuracy on real video is unknown.
+        held_out: Other clips, on which it was compared with fp32.
+        top1_agreement: Share of these whose best class is the same, 0 to 1.
+        accuracy_drop_points: Points of top-1 accuracy lost on these (negative when it gained);
+            None without labels.
+        speedup: Time of fp32 over that of INT8 by backend, on the machine that calibrated.
+    """
+
+    model_config = _FROZEN
+
+    writer: str
+    method: Literal["minmax", "entropy", "percentile"]
+    granularity: Literal["per_channel", "per_tensor"]
+    activations: Literal["u8", "s8"]
+    reduced_range: bool
+    fp32_layers: tuple[str, ...]
+    samples: Annotated[int, Field(ge=1)]
+    random_data: bool
+    held_out: Annotated[int, Field(ge=1)]
+    top1_agreement: float
+    accuracy_drop_points: float | None
+    speedup: dict[str, float]
+
+
 class Variant(BundleFile):
     """One graph of the model.
 
@@ -81,16 +116,28 @@ class Variant(BundleFile):
         precision: Numeric precision of weights and arithmetic; input and output stay float32.
         batch: Fixed batch size, every shape of the graph being static; None when it is free.
         check: Comparison with the fp32 graph; None for the fp32 graph itself.
+        engine: `any`, or the only backend that runs this file.
+        weights: Second file of a graph that has its weights apart (OpenVINO's IR).
+        int8: How an INT8 graph was made; None for others.
     """
 
     precision: Literal["fp32", "fp16", "int8"]
     batch: Annotated[int, Field(ge=1)] | None = None
     check: VariantCheck | None = None
+    engine: Literal["any", "openvino"] = "any"
+    weights: BundleFile | None = None
+    int8: Int8 | None = None
 
     @property
     def title(self) -> str:
-        """E.g. "fp32", or "fp32, batch 1" where the batch size is fixed."""
-        return self.precision if self.batch is None else f"{self.precision}, batch {self.batch}"
+        """E.g. "fp32", "fp32, batch 1" where the batch size is fixed, "int8, openvino only"."""
+        batch = "" if self.batch is None else f", batch {self.batch}"
+        return f"{self.precision}{batch}{'' if self.engine == 'any' else f', {self.engine} only'}"
+
+    @property
+    def files(self) -> tuple[BundleFile, ...]:
+        """The graph, and its weights where they are a file of their own."""
+        return (self,) if self.weights is None else (self, self.weights)
 
 
 class GraphFacts(BaseModel):
@@ -238,9 +285,10 @@ class ModelCard(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> ModelCard:
-        kinds = [(variant.precision, variant.batch) for variant in self.variants]
-        if kinds[0][0] != "fp32" or len(set(kinds)) != len(kinds):
-            raise ValueError(f"variants must start with fp32 and be distinct, got {kinds}")
+        titles = [variant.title for variant in self.variants]
+        first = self.variants[0]
+        if (first.precision, first.engine) != ("fp32", "any") or len(set(titles)) != len(titles):
+            raise ValueError(f"variants must start with fp32 and be distinct, got {titles}")
         return self
 
     @property
@@ -248,22 +296,35 @@ class ModelCard(BaseModel):
         """Number of classes."""
         return len(self.labels)
 
-    def variant(self, precision: str, *, batch: int | None = None) -> Variant:
+    def variant(
+        self, precision: str, *, batch: int | None = None, backend: str | None = None
+    ) -> Variant:
         """Look a graph up.
 
         Args:
             precision: Its numeric precision.
             batch: Its fixed batch size; None for the first graph of that precision.
+            backend: What is to run it: a graph made for that backend alone goes before one for
+                any. None leaves those for one backend out, unless there is no other.
 
         Raises:
             BundleError: The bundle has no such variant.
         """
-        for variant in self.variants:
-            if variant.precision == precision and batch in (None, variant.batch):
-                return variant
+        found = [
+            variant
+            for variant in self.variants
+            if variant.precision == precision
+            and batch in (None, variant.batch)
+            and (backend is None or variant.engine in ("any", backend))
+        ]
+        preferred = "any" if backend is None else backend
+        for variant in sorted(found, key=lambda one: one.engine != preferred):
+            return variant
         asked = precision if batch is None else f"{precision} for batches of {batch}"
+        asked = asked if backend is None else f"{asked} (for {backend})"
         have = ", ".join(variant.title for variant in self.variants)
-        raise BundleError(f"The bundle has no {asked} variant, only {have}.")
+        hint = "Make one: edgecls calibrate BUNDLE --clips FOLDER" if precision == "int8" else ""
+        raise BundleError(f"The bundle has no {asked} variant, only {have}.", hint=hint)
 
     def to_json(self) -> str:
         """Serialise; the same card always gives the same text."""

@@ -20,7 +20,8 @@
     ├── BackendError             9   no engine runs the model as asked
     ├── OutputError             10   a result cannot be written (also an OSError)
     ├── DownloadError           11   the network or a checksum said no
-    └── DatasetError            12   a list of clips, or a data set, has mistakes
+    ├── DatasetError            12   a list of clips, or a data set, has mistakes
+    └── CalibrationError        13   INT8 would lose more accuracy than allowed
 
 A message says what happened, with values; `hint` says what to do, with a command.
 """
@@ -139,3 +140,9 @@ class DatasetError(EdgeclsError):
     """A list of clips, a list of class names or a data set is not what it should be."""
 
     exit_code = 12
+
+
+class CalibrationError(EdgeclsError):
+    """INT8 loses more accuracy than the budget allows, or the graph cannot be INT8 at all."""
+
+    exit_code = 13

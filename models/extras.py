@@ -14,7 +14,7 @@ EXTRA_MODULES: dict[str, tuple[str, ...]] = {
     "cpu": ("onnxruntime", "openvino"),
     "gpu": ("onnxruntime",),
     "convert": ("paddle", "paddle2onnx", "onnx", "yaml", "onnxruntime"),
-    "int8": ("nncf", "onnx", "onnxruntime"),
+    "int8": ("nncf", "onnx", "ml_dtypes", "onnxruntime", "openvino"),
     "train": ("torch",),
 }
 """Top-level modules that each extra brings."""

@@ -102,6 +102,7 @@ HELP_PAGES = (
     ["inspect", "--help"],
     ["verify", "--help"],
     ["bench", "--help"],
+    ["calibrate", "--help"],
     ["data", "--help"],
     ["data", "check", "--help"],
     ["models", "--help"],

@@ -1,0 +1,292 @@
+"""Add graphs to a bundle so that they are in it whole or not at all, one change at a time.
+
+New files come under names that the card does not know yet; replacing `card.json` is the moment at
+which they become part of the bundle. Killed before it, the bundle is as it was, but for files
+that nothing refers to and that the next change removes; killed after it, it is as it should be.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from calibration.report import REPORT_FOLDER, REPORT_NAME, Report
+from models.bundle import BUILTIN_BUNDLE, Bundle, open_bundle
+from models.card import CARD_NAME, BundleFile, Variant
+from models.errors import BundleError, EdgeclsError, OutputError
+
+logger = logging.getLogger(__name__)
+
+MARK = "int8"
+"""Part of the name of every graph file that a calibration writes."""
+
+_TEMPORARY = ".calibrate.tmp"
+_PENDING = "report.next.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewGraph:
+    """A graph to add.
+
+    Attributes:
+        path: The finished file; stays where it is.
+        weights: Its weights, if they are a file of their own, of the same name but for the ending.
+        variant: Its entry in the card, but for the files, which are filled in.
+    """
+
+    path: Path
+    weights: Path | None
+    variant: Variant
+
+
+@contextlib.contextmanager
+def locked_bundle(path: Path) -> Iterator[Bundle]:
+    """Open a bundle for changing it; nobody else changes it meanwhile.
+
+    The lock is one of the operating system on the folder itself: it leaves no file, and is gone
+    with the process that held it.
+
+    Args:
+        path: Folder of the bundle, or its card.
+
+    Raises:
+        BundleError: It is no bundle, or the built-in one, or another process is changing it.
+        OutputError: The folder cannot be written.
+    """
+    bundle = open_bundle(path)
+    folder = bundle.path.resolve()
+    if folder == BUILTIN_BUNDLE.resolve():
+        raise BundleError(
+            "The built-in model is part of the program and is not changed.",
+            hint=f"Copy it first: cp -r {BUILTIN_BUNDLE} my-bundle && edgecls calibrate my-bundle",
+        )
+    if not os.access(folder, os.W_OK):
+        raise OutputError(f"{folder} cannot be written.", hint="Copy the bundle, or: chmod u+w")
+    with _lock(folder):
+        _clear_away(folder, open_bundle(folder))
+        yield open_bundle(folder)
+
+
+def add_graphs(
+    bundle: Bundle, graphs: Sequence[NewGraph], report: Report, *, replaced: str = "int8"
+) -> Bundle:
+    """Add graphs and the report; graphs of that precision that were there before go.
+
+    Args:
+        bundle: Opened by `locked_bundle`.
+        graphs: To add; their order is kept.
+        report: Names of files in it are replaced by those that the files get.
+        replaced: Precision whose graphs are taken out of the card.
+
+    Returns:
+        The bundle as it is now.
+
+    Raises:
+        BundleError: Somebody else changed the card meanwhile.
+        OutputError: A file cannot be written, e.g. because the disk is full.
+    """
+    folder = bundle.path
+    taken = {entry.file for variant in bundle.card.variants for entry in variant.files}
+    try:
+        entries, names = [], {}
+        for graph in graphs:
+            stem = _free_stem(folder, graph, taken)
+            main = _copied(graph.path, folder / f"{stem}{graph.path.suffix}")
+            weights = None
+            if graph.weights is not None:
+                weights = _copied(graph.weights, folder / f"{stem}{graph.weights.suffix}")
+            entries.append(_entry(graph.variant, main, weights))
+            names[graph.path.name] = main.name
+        kept = tuple(one for one in bundle.card.variants if one.precision != replaced)
+        card = bundle.card.model_copy(update={"variants": (*kept, *entries)})
+        card = type(card).model_validate(card.model_dump())
+        reports = folder / REPORT_FOLDER
+        reports.mkdir(exist_ok=True)
+        _write(_renamed(report, names), reports / _PENDING)
+        if open_bundle(folder).card != bundle.card:
+            raise BundleError(
+                f"{folder} was changed by another program meanwhile; nothing was added.",
+                hint="Run the same command again.",
+            )
+        _write(card.to_json(), folder / CARD_NAME)
+    except OSError as error:
+        if isinstance(error, EdgeclsError):
+            raise
+        raise OutputError(
+            f"{folder} cannot be written: {error.strerror or error}. Nothing was added.",
+            hint="Free some space, or copy the bundle to another disk.",
+        ) from error
+    changed = open_bundle(folder)
+    _clear_away(folder, changed)
+    return changed
+
+
+def read_report(bundle: Bundle) -> Report | None:
+    """The report of the calibration that the card's INT8 graphs come from.
+
+    Returns:
+        None when there is none that fits the card.
+
+    Raises:
+        BundleError: It is damaged.
+    """
+    for name in (REPORT_NAME, _PENDING):
+        path = bundle.path / REPORT_FOLDER / name
+        if not path.is_file():
+            continue
+        try:
+            report = Report.model_validate_json(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise BundleError(f"{path} is not a calibration report: {error}.") from error
+        if _fits(report, bundle):
+            return report
+    return None
+
+
+def _fits(report: Report, bundle: Bundle) -> bool:
+    digests = {one.sha256 for one in bundle.card.variants if one.precision == "int8"}
+    return {one.sha256 for one in report.targets} == digests
+
+
+def _renamed(report: Report, names: dict[str, str]) -> str:
+    """The report with the files' names in the bundle."""
+    targets = [
+        one.model_copy(
+            update={
+                "file": names.get(one.file, one.file),
+                "races": tuple(
+                    race.model_copy(update={"file": names.get(race.file, race.file)})
+                    for race in one.races
+                ),
+            }
+        )
+        for one in report.targets
+    ]
+    return report.model_copy(update={"targets": tuple(targets)}).model_dump_json(indent=1) + "\n"
+
+
+def _entry(variant: Variant, path: Path, weights: Path | None) -> Variant:
+    return variant.model_copy(
+        update={
+            **BundleFile.of(path).model_dump(),
+            "weights": None if weights is None else BundleFile.of(weights),
+        }
+    )
+
+
+def _free_stem(folder: Path, graph: NewGraph, taken: set[str]) -> str:
+    """A name that no file of the card has, e.g. `model.int8`, `model.int8.openvino-2`."""
+    engine = "" if graph.variant.engine == "any" else f".{graph.variant.engine}"
+    suffixes = [path.suffix for path in (graph.path, graph.weights) if path is not None]
+    number = 1
+    while True:
+        stem = f"model.{MARK}{engine}{'' if number == 1 else f'-{number}'}"
+        if not any(f"{stem}{suffix}" in taken for suffix in suffixes):
+            taken.update(f"{stem}{suffix}" for suffix in suffixes)
+            return stem
+        number += 1
+
+
+def _copied(source: Path, target: Path) -> Path:
+    """Copy a file under a temporary name, let it reach the disk, and give it its name."""
+    temporary = target.with_name(f".{target.name}{_TEMPORARY}")
+    shutil.copyfile(source, temporary)
+    _settle(temporary)
+    temporary.replace(target)
+    return target
+
+
+def _write(text: str, target: Path) -> None:
+    temporary = target.with_name(f".{target.name}{_TEMPORARY}")
+    temporary.write_text(text, encoding="utf-8")
+    _settle(temporary)
+    _settle(target.parent)
+    temporary.replace(target)
+    _settle(target.parent)
+
+
+def _settle(path: Path) -> None:
+    """Let a file or folder reach the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _clear_away(folder: Path, bundle: Bundle) -> None:
+    """Finish what a killed change left: remove files nothing refers to, keep the right report."""
+    known = {entry.file for variant in bundle.card.variants for entry in variant.files}
+    for path in [*folder.iterdir(), *folder.glob(f"{REPORT_FOLDER}/*")]:
+        ours = path.name.startswith(f"model.{MARK}") and path.parent == folder
+        if path.name.endswith(_TEMPORARY) or (ours and path.name not in known):
+            path.unlink(missing_ok=True)
+    pending = folder / REPORT_FOLDER / _PENDING
+    if pending.is_file():
+        with contextlib.suppress(ValueError):
+            report = Report.model_validate_json(pending.read_text(encoding="utf-8"))
+            if _fits(report, bundle):
+                pending.replace(pending.with_name(REPORT_NAME))
+                return
+        pending.unlink()
+
+
+@contextlib.contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    """Hold the folder alone.
+
+    Raises:
+        BundleError: Another process does.
+    """
+    try:
+        import fcntl
+    except ImportError:  # not on Windows
+        with _lock_file(folder):
+            yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise _busy(folder) from error
+        yield
+    finally:
+        os.close(handle)  # which also unlocks
+
+
+@contextlib.contextmanager
+def _lock_file(folder: Path) -> Iterator[None]:
+    """The same with a file beside the folder that holds the number of the process."""
+    import psutil
+
+    path = folder.with_name(f".{folder.name}.lock")
+    for _ in range(2):
+        try:
+            handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+        except FileExistsError as error:
+            owner = path.read_text(encoding="ascii", errors="replace").strip()
+            if not owner.isdecimal() or psutil.pid_exists(int(owner)):
+                raise _busy(folder) from error
+            path.unlink(missing_ok=True)  # its owner is no more
+            continue
+        try:
+            os.write(handle, str(os.getpid()).encode())
+            os.close(handle)
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+        return
+    raise _busy(folder)
+
+
+def _busy(folder: Path) -> BundleError:
+    return BundleError(
+        f"{folder} is being calibrated by another process.",
+        hint="Wait until that is done, or stop it.",
+    )

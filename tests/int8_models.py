@@ -1,0 +1,119 @@
+"""Tiny networks for INT8: one that is easy, one with a sensitive layer, one without hope."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.bundle import Bundle, open_bundle
+from models.card import CARD_NAME, BundleFile, Variant
+from models.extras import import_onnxruntime
+from models.spec import ClipSpec
+from tests.tiny_models import LABELS, write_tiny_bundle
+
+Kind = Literal["easy", "sensitive", "hopeless"]
+
+SENSITIVE = "Conv_1"
+"""The layer that INT8 ruins in the network of that kind."""
+
+_CHANNELS = 16
+
+
+def write_int8_bundle(folder: Path, kind: Kind, *, seed: int = 0) -> Bundle:
+    """Write a bundle around a network of four layers with weights.
+
+    A layer that is hit has weights of 100 for a channel that is always 0. They change nothing,
+    but set the scale: all its other weights, of about 0.1, become 0 as INT8. `sensitive` has one
+    layer of that kind, `hopeless` has three of four.
+    """
+    bundle = write_tiny_bundle(folder, crop=32)
+    clip = bundle.card.clip
+    _write(folder / "model.onnx", kind, clip, np.random.default_rng(seed))
+    variant = Variant(precision="fp32", **BundleFile.of(folder / "model.onnx").model_dump())
+    card = bundle.card.model_copy(update={"variants": (variant,)})
+    (folder / CARD_NAME).write_text(card.to_json(), encoding="utf-8")
+    return open_bundle(folder)
+
+
+def _write(path: Path, kind: Kind, clip: ClipSpec, rng: np.random.Generator) -> None:
+    """Write the network, with a bias of the classifier that makes all classes about as frequent."""
+    constants = _constants(kind, clip, rng)
+    _save(path, kind, clip, constants)
+    onnxruntime = import_onnxruntime()
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    cells = rng.uniform(-2, 2.5, (64, clip.frames, 3, 8, 8)).astype(np.float32)
+    (logits,) = session.run(None, {"clips": cells.repeat(4, axis=3).repeat(4, axis=4)})
+    constants["bias"] = -logits.mean(axis=0)
+    _save(path, kind, clip, constants)
+
+
+def _constants(kind: Kind, clip: ClipSpec, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
+    side, frames = clip.crop, clip.frames
+    constants: dict[str, NDArray[Any]] = {
+        "pictures": np.array([-1, 3, side, side], np.int64),
+        "flat": np.array([-1, frames * _CHANNELS], np.int64),
+        "kernel0": _normal(rng, (_CHANNELS, 3, 3, 3), 0.3),
+        "kernel1": _normal(rng, (_CHANNELS, _CHANNELS, 3, 3), 0.12),
+        "kernel2": _normal(rng, (_CHANNELS, _CHANNELS, 1, 1), 0.35),
+        "weight": _normal(rng, (frames * _CHANNELS, len(LABELS)), 1.0),
+        "bias": np.zeros(len(LABELS), np.float32),
+    }
+    for place in range(3):
+        constants[f"bias{place}"] = _normal(rng, (_CHANNELS,), 0.1)
+    hit = {"easy": (), "sensitive": (1,), "hopeless": (1, 2, 3)}[kind]
+    for place in hit:
+        constants[f"bias{place - 1}"][0] = -30.0  # behind the ReLU: 0
+        if place < 3:
+            constants[f"kernel{place}"][:, 0] = 100.0
+        else:
+            constants["weight"][::_CHANNELS] = 2000.0
+    return constants
+
+
+def _save(path: Path, kind: Kind, clip: ClipSpec, constants: dict[str, NDArray[Any]]) -> None:
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    side, frames = clip.crop, clip.frames
+    nodes = [helper.make_node("Reshape", ["clips", "pictures"], ["x0"], name="Reshape_0")]
+    for place in range(3):
+        names = [f"x{place}" if place == 0 else f"y{place}", f"kernel{place}", f"bias{place}"]
+        stride = [2, 2] if place == 0 else [1, 1]
+        pads = [0] * 4 if place == 2 else [1] * 4
+        nodes.append(
+            helper.make_node(
+                "Conv", names, [f"x{place + 1}"], name=f"Conv_{place}", strides=stride, pads=pads
+            )
+        )
+        relu = helper.make_node("Relu", [f"x{place + 1}"], [f"y{place + 1}"], name=f"Relu_{place}")
+        nodes.append(relu)
+    nodes += [
+        helper.make_node("GlobalAveragePool", ["y3"], ["x4"], name="GlobalAveragePool_0"),
+        helper.make_node("Reshape", ["x4", "flat"], ["x5"], name="Reshape_1"),
+        helper.make_node("Gemm", ["x5", "weight", "bias"], ["logits"], name="Gemm_0"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        kind,
+        [helper.make_tensor_value_info("clips", TensorProto.FLOAT, ["N", frames, 3, side, side])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", len(LABELS)])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    helper.set_model_props(
+        model,
+        {
+            "edgecls.clip": json.dumps(clip.model_dump(mode="json")),
+            "edgecls.labels": json.dumps(list(LABELS)),
+        },
+    )
+    onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString())
+
+
+def _normal(rng: np.random.Generator, shape: tuple[int, ...], scale: float) -> NDArray[Any]:
+    return rng.normal(0, scale, shape).astype(np.float32)
