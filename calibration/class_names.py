@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from calibration.text_file import read_text
+from calibration.text_file import printable, read_text
 from models.errors import DatasetError
 from models.label_names import label_names
 
@@ -42,7 +42,7 @@ def read_class_names(path: Path) -> tuple[str, ...]:
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise DatasetError(f"{path}: the class name '{twice[0]}' occurs more than once.")
-    return names
+    return tuple(map(printable, names))
 
 
 def _in_order(pairs: Sequence[tuple[int, str]], path: Path) -> tuple[str, ...]:

@@ -20,7 +20,8 @@ from pathlib import Path
 
 from calibration.class_names import read_class_names
 from calibration.clip_labels import Labels, translated, understood
-from calibration.clip_rows import ClipKind, Rows, Split, find_rows, printable
+from calibration.clip_rows import ClipKind, Rows, Split, find_rows
+from calibration.text_file import printable
 from models.errors import DatasetError
 
 

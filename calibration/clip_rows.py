@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Literal
 
 from calibration.list_lines import LineProblem, ListLine, looks_like_frame_folders, parse_lines
-from calibration.text_file import read_text
+from calibration.text_file import printable, read_text
 from calibration.video_files import folders_in, is_video_name, videos_below
 from models.errors import DatasetError, SourceError, SourceNotFound
-from runtime.sources import SOURCES
+from runtime.sources import SOURCES, masked
 
 ClipKind = Literal["demo", "file", "glob", "folder", "class folders", "list"]
 """Forms in which clips are given."""
@@ -75,11 +75,6 @@ class Rows:
     label_file: Path | None = None
 
 
-def printable(text: str) -> str:
-    r"""A path as text that can be encoded: undecodable bytes become the letters `\udcff`."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
 def find_rows(given: str, *, root: Path | None, split: Split) -> Rows:
     """Read what the user named.
 
@@ -104,7 +99,7 @@ def find_rows(given: str, *, root: Path | None, split: Split) -> Rows:
     if any(letter in given for letter in "*?["):
         return _from_glob(given)
     raise SourceNotFound(
-        f"There is no file or folder {given}.",
+        f"There is no file or folder {masked(given)}.",
         hint="Give a folder of videos, a list with lines `path label`, a video, a quoted glob"
         " such as 'clips/*.mp4', or demo.",
     )
@@ -224,8 +219,8 @@ def _from_list(path: Path, *, root: Path | None) -> Rows:
         Row(
             name=printable(line.path),
             source=_source(_located(line.path, starts)),
-            label=line.label,
-            where=f"{path}:{line.number}",
+            label=None if line.label is None else printable(line.label),
+            where=printable(f"{path}:{line.number}"),
         )
         for line in parsed.lines
     )

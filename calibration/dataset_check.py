@@ -10,7 +10,7 @@ from pathlib import Path
 from calibration.class_balance import balance_findings
 from calibration.clip_facts import ClipFacts, clip_facts
 from calibration.clip_list import ClipEntry, ClipList
-from calibration.clip_rows import LABEL_FILE, Split, printable
+from calibration.clip_rows import LABEL_FILE, Split
 from calibration.dataset_report import (
     DatasetReport,
     Finding,
@@ -19,6 +19,7 @@ from calibration.dataset_report import (
     Spread,
     VideoFacts,
 )
+from calibration.text_file import printable
 from models.card import sha256_of
 from models.errors import SourceError, SourceNotFound
 
@@ -66,7 +67,7 @@ def check_dataset(
     Args:
         splits: The halves, that for training first; at least one.
         options: What is checked.
-        on_clip: Called with the name of every video before it is opened.
+        on_clip: Called with the name of every video that was looked at.
 
     Returns:
         The report; mistakes of the data set are in its findings, never raised.
@@ -79,9 +80,9 @@ def check_dataset(
     looks: dict[str, _Look] = {}
     for one in listed:
         if one.entry.source not in looks:
+            looks[one.entry.source] = _look(one.entry, options)
             if on_clip is not None:
                 on_clip(one.entry.name)
-            looks[one.entry.source] = _look(one.entry, options)
     names, named = _class_names(splits)
     halves = tuple(_split_facts(split, clips, len(names)) for split, clips in splits.items())
     findings = [

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import codecs
 import re
+import unicodedata
 from pathlib import Path
 
 from models.errors import DatasetError
 
 _LARGEST_BYTES = 256 * 1024 * 1024
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_UNSHOWN = frozenset(("Cc", "Zl", "Zp"))
+"""Categories of characters that steer a terminal or end a line."""
 _LINE_ENDS = re.compile(r"\r\n|\r|\n")
 
 
@@ -51,3 +54,14 @@ def lines_of(text: str) -> list[str]:
     """Lines without their ends; ends are those of files only, so a path may hold a form feed."""
     lines = _LINE_ENDS.split(text)
     return lines if lines[-1] else lines[:-1]
+
+
+def printable(text: str) -> str:
+    r"""A path or name fit for a terminal and for UTF-8: what is not becomes letters, `\x1b`."""
+    encodable = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return "".join(
+        letter.encode("unicode_escape").decode("ascii")
+        if unicodedata.category(letter) in _UNSHOWN
+        else letter
+        for letter in encodable
+    )

@@ -18,6 +18,7 @@ from edge_cli import (
     calibrate_cmd,
     convert_cmd,
     data_cmd,
+    eval_cmd,
     inspect_cmd,
     models_cmd,
     run_cmd,
@@ -114,6 +115,7 @@ def build_app() -> typer.Typer:
     app.command("inspect")(inspect_cmd.inspect)
     app.command("verify")(verify_cmd.verify)
     app.command("bench")(bench_cmd.bench)
+    app.command("eval")(eval_cmd.evaluate)
     app.command("calibrate")(calibrate_cmd.calibrate)
     app.add_typer(data_cmd.app, name="data")
     app.add_typer(models_cmd.app, name="models")

@@ -21,15 +21,16 @@ def waiting(text: str) -> Iterator[None]:
 
 
 @contextmanager
-def counting(text: str, total: int) -> Iterator[Callable[[str], None]]:
+def counting(text: str, total: int, *, begun: int = 0) -> Iterator[Callable[[str], None]]:
     """A bar on stderr while the block runs, if stderr is a terminal.
 
     Args:
         text: What is going on.
         total: Number of steps.
+        begun: Steps that were done before.
 
     Yields:
-        To be called at the start of every step, with what is shown beside the bar.
+        To be called at the end of every step, with what is shown beside the bar.
     """
     from rich.console import Console
     from rich.markup import escape
@@ -42,13 +43,6 @@ def counting(text: str, total: int) -> Iterator[Callable[[str], None]]:
     with Progress(
         *columns, Remaining(), note, console=console, disable=not console.is_terminal
     ) as bars:
-        task = bars.add_task(text, total=total, note="")
-        begun = 0
+        task = bars.add_task(text, total=total, completed=begun, note="")
 
-        def begin(note: str) -> None:
-            nonlocal begun
-            bars.update(task, completed=begun, note=note)
-            begun += 1
-
-        yield begin
-        bars.update(task, completed=begun, note="")
+        yield lambda note: bars.update(task, advance=1, note=note)

@@ -103,6 +103,7 @@ HELP_PAGES = (
     ["verify", "--help"],
     ["bench", "--help"],
     ["calibrate", "--help"],
+    ["eval", "--help"],
     ["data", "--help"],
     ["data", "check", "--help"],
     ["models", "--help"],

@@ -9,7 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from calibration.clip_rows import Split
+from calibration.confusion_picture import draw_confusion
 from calibration.dataset_report import SplitFacts
+from calibration.eval_results import Answer, ClipResult
+from calibration.eval_scores import Scores, scores_of
 from calibration.histogram_picture import COLOURS, draw_histogram
 from calibration.sheet import Sheet, fitted, shown_name, text_width
 from models.errors import OutputError
@@ -96,3 +99,56 @@ def test_names_that_no_font_has_are_numbers(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("calibration.sheet._system_fonts", lambda size: ())
     assert shown_name("pan left", 3) == "pan left"
     assert shown_name("跑步", 3) == "#3"
+
+
+# -- confusion matrices ------------------------------------------------------------------------
+
+
+def scores(pairs: list[tuple[int, int]], classes: int) -> Scores:
+    results = [
+        ClipResult(
+            index=index,
+            name="",
+            label=true,
+            answer=Answer(top=((taken, 1.0),), decode_ms=1, preprocess_ms=1, infer_ms=1),
+        )
+        for index, (true, taken) in enumerate(pairs)
+    ]
+    return scores_of(results, [f"class {index}" for index in range(classes)])
+
+
+def coloured(picture: NDArray[np.uint8]) -> tuple[int, int]:
+    """Pixels that are more blue than red, and more red than blue, by far."""
+    wide = picture.astype(int)
+    blueish = wide[..., 2] - wide[..., 0]
+    return int((blueish > 40).sum()), int((blueish < -40).sum())
+
+
+def test_few_classes_have_a_cell_each(tmp_path: Path) -> None:
+    right = scores([(0, 0), (1, 1), (2, 2)], 3)
+    mixed = scores([(0, 0), (1, 1), (2, 0)], 3)
+    for name, drawn in (("right", right), ("mixed", mixed)):
+        draw_confusion(tmp_path / f"{name}.png", drawn, title="a title")
+    (blue, red), (less_blue, some_red) = (
+        coloured(pixels(tmp_path / f"{name}.png")) for name in ("right", "mixed")
+    )
+    assert red == 0
+    assert less_blue / blue == pytest.approx(2 / 3, abs=0.05)
+    assert some_red == pytest.approx(blue / 3, rel=0.15)
+
+
+def test_many_classes_are_a_map_on_which_every_cell_shows(tmp_path: Path) -> None:
+    pairs = [(place, place) for place in range(400)]
+    draw_confusion(tmp_path / "right.png", scores(pairs, 400), title="t")
+    draw_confusion(tmp_path / "mixed.png", scores([*pairs, (7, 301)], 400), title="t")
+    (_, none), (_, one) = (coloured(pixels(tmp_path / f"{n}.png")) for n in ("right", "mixed"))
+    assert (none, one) == (0, 4), "a cell of 2 by 2 pixels"
+    height, width = pixels(tmp_path / "mixed.png").shape[:2]
+    assert 800 < height < 1000
+    assert 1000 < width < 1600
+
+
+def test_more_classes_than_pixels(tmp_path: Path) -> None:
+    draw_confusion(tmp_path / "map.png", scores([(0, 0), (1500, 3)], 2000), title="t")
+    blue, red = coloured(pixels(tmp_path / "map.png"))
+    assert (blue, red) == (1, 1)
