@@ -257,6 +257,14 @@ def _check_writable(path: Path, partial: Path) -> None:
     if path.is_dir():
         raise OutputError(f"{path} is a folder; a video file was expected.")
     try:
+        str(path.absolute()).encode("utf-8")
+    except UnicodeEncodeError as error:  # on which OpenCV would crash
+        shown = str(path).encode("utf-8", "backslashreplace").decode("utf-8")
+        raise OutputError(
+            f"{shown} cannot be written: its name or folder is not UTF-8.",
+            hint="--save annotated.mp4",
+        ) from error
+    try:
         with partial.open("wb"):
             partial.unlink()
     except OSError as error:

@@ -150,9 +150,11 @@ def open_file(uri: str) -> FrameSource:
 
     Raises:
         SourceNotFound: There is no such file.
-        SourceError: It is a folder, empty, not readable, a text file or no video.
+        SourceError: It is a folder, empty, not readable, a text file or no video, or its name is
+            not UTF-8.
     """
     path = Path(uri).expanduser()
+    _check_name(path)
     _check_readable(path)
     quiet_opencv()
     import cv2
@@ -165,6 +167,17 @@ def open_file(uri: str) -> FrameSource:
         capture.release()
         raise SourceError(f"{path} is not a video that OpenCV can read.", hint=_PLAYABLE)
     return FileSource(capture, path)
+
+
+def _check_name(path: Path) -> None:
+    """OpenCV crashes on names that are not UTF-8."""
+    try:
+        str(path.absolute()).encode("utf-8")
+    except UnicodeEncodeError as error:
+        shown = str(path).encode("utf-8", "backslashreplace").decode("utf-8")
+        raise SourceError(
+            f"{shown} cannot be opened: its name or folder is not UTF-8.", hint="Rename it."
+        ) from error
 
 
 def _check_readable(path: Path) -> None:

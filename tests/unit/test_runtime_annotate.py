@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import resource
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -281,3 +283,10 @@ def test_target_that_became_a_folder(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="cannot be written"), video:
         video.write(next(ramp(1)), TOP)
     assert left_behind(tmp_path) == ["out.mp4"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="names are bytes on Linux only")
+def test_a_name_that_is_not_utf_8_is_an_error_not_a_crash(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="is not UTF-8"):
+        AnnotatedVideo(tmp_path / os.fsdecode(b"out\xff.mp4"), 25.0)
+    assert left_behind(tmp_path) == []

@@ -298,3 +298,11 @@ def test_archery() -> None:
         frames = list(source)
     assert len(frames) == 131
     assert [f.time_s for f in frames] == pytest.approx([i / 25 for i in range(131)])
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="names are bytes on Linux only")
+def test_a_name_that_is_not_utf_8_is_an_error_not_a_crash(tmp_path: Path) -> None:
+    path = write_numbered(tmp_path / "clip.mp4", 3)
+    named = path.rename(tmp_path / os.fsdecode(b"clip\xff.mp4"))
+    with pytest.raises(SourceError, match="is not UTF-8"):
+        open_source(str(named))
