@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from calibration.agreement import Logits
 from calibration.judge import Judge
 from calibration.layers import Layers
 from calibration.qdq import with_fp32
@@ -34,12 +35,14 @@ class Passed:
         recipe: How it was written, in the end.
         repairs: Steps taken; the last is what was kept.
         sensitivity: Of its layers, most sensitive first; empty when nothing had to be repaired.
+        logits: Of the held-out clips, float32 [N, classes].
     """
 
     path: Path
     recipe: Recipe
     repairs: tuple[Repair, ...]
     sensitivity: tuple[Sensitivity, ...]
+    logits: Logits
 
     @property
     def gate(self) -> Agreement:
@@ -79,18 +82,20 @@ class Gate:
             BackendError: The engine cannot run the graph.
         """
         path = write(recipe)
-        repairs = [self._step((), path, title)]
-        if self._holds(repairs[-1]):
-            return Passed(path=path, recipe=recipe, repairs=tuple(repairs), sensitivity=())
+        step, logits = self._step((), path, title)
+        repairs = [step]
+        if self._holds(step):
+            return Passed(path=path, recipe=recipe, repairs=(step,), sensitivity=(), logits=logits)
         ranking = self.rank(recipe) if repair else ()
         most = math.floor(len(self.layers.weighted) * MOST_PUT_BACK)
         for number, layer in enumerate(ranking[:most], start=1):
             names = self.layers.with_activation[layer.layer]
             recipe = with_fp32(recipe, names)
             path = write(recipe)
-            step = f"{title}: {number} of at most {most} layers back to fp32 ({layer.layer})"
-            repairs.append(self._step((layer.layer,), path, step))
-            if self._holds(repairs[-1]):
+            progress = f"{title}: {number} of at most {most} layers back to fp32 ({layer.layer})"
+            step, logits = self._step((layer.layer,), path, progress)
+            repairs.append(step)
+            if self._holds(step):
                 put_back = {name for repair in repairs for name in repair.put_back}
                 return Passed(
                     path=path,
@@ -100,15 +105,19 @@ class Gate:
                         one.model_copy(update={"put_back": one.layer in put_back})
                         for one in ranking
                     ),
+                    logits=logits,
                 )
         raise CalibrationError(
             self._refusal(repairs, ranking),
             hint="Keep fp32, allow more (--budget), or calibrate on more of your own clips.",
         )
 
-    def _step(self, put_back: tuple[str, ...], path: Path, title: str) -> Repair:
-        figures = self.judge.agreement(path, self.backend, self.judge.clips.held_out, title=title)
-        return Repair(put_back=put_back, lost_points=figures.lost_points, agreement=figures)
+    def _step(self, put_back: tuple[str, ...], path: Path, title: str) -> tuple[Repair, Logits]:
+        clips = self.judge.clips.held_out
+        logits = self.judge.logits(path, self.backend, clips, title=title)
+        figures = self.judge.agreement(logits, self.backend, clips)
+        step = Repair(put_back=put_back, lost_points=figures.lost_points, agreement=figures)
+        return step, logits
 
     def _holds(self, repair: Repair) -> bool:
         return repair.lost_points <= self.budget_points + _ROUNDING_POINTS
@@ -154,7 +163,8 @@ def ranked(
     names = [name for name in layers.weighted if name not in set(recipe.fp32_layers)]
     for done, layer in enumerate(names):
         judge.on_step("sensitivity of every layer", done, len(names))
-        figures = judge.agreement(write_only(recipe, layer), backend, clips)
+        logits = judge.logits(write_only(recipe, layer), backend, clips)
+        figures = judge.agreement(logits, backend, clips)
         found.append(
             Sensitivity(
                 layer=layer,

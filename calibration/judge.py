@@ -80,17 +80,15 @@ class Judge:
             self.on_step(title, len(clips), len(clips))
         return np.concatenate(results)
 
-    def agreement(
-        self, path: Path, backend: str, clips: Sequence[StoredClip], *, title: str = ""
-    ) -> Agreement:
-        """Compare a graph with fp32.
+    def agreement(self, logits: Logits, backend: str, clips: Sequence[StoredClip]) -> Agreement:
+        """Compare what a graph says of clips with what fp32 says.
 
         Raises:
-            BackendError: The engine cannot load or run it.
+            BackendError: The engine cannot run fp32.
         """
         return compared(
             self.fp32(backend, clips),
-            self.logits(path, backend, clips, title=title),
+            logits,
             labels=[clip.label for clip in clips],
             output=self.card.output,
         )

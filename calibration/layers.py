@@ -18,8 +18,8 @@ MOVING = frozenset(
         *("Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"),
     )
 )
-"""Operators that only move or choose values: what goes in and what comes out share a range, so
-that nothing is rounded anew on the way (the temporal shift consists of these)."""
+"""Operators that only move or choose values, or add zeros: what goes in and what comes out share a
+range, so that nothing is rounded anew on the way (the temporal shift consists of these)."""
 
 QUANTIZED = (
     *("Add", "AveragePool", "Clip", "Concat", "Conv", "ConvTranspose", "Flatten", "Gemm"),
@@ -48,7 +48,9 @@ class Layers:
         with_activation: Nodes that are quantized together with a layer: itself, and the
             activation behind it.
         groups: Tensors that hold the same values, two or more each.
-        activations: Tensors that carry floats, from the input to the output, in order.
+        measured: Tensors whose values have to be looked at, from the input to the output.
+        followers: Tensors that take the range of another one instead: what stands before a ReLU
+            or clip needs no more than comes out behind it.
         makers: Operator that makes a tensor.
     """
 
@@ -60,7 +62,8 @@ class Layers:
     hard_swish: tuple[str, ...]
     with_activation: dict[str, tuple[str, ...]]
     groups: tuple[tuple[str, ...], ...]
-    activations: tuple[str, ...]
+    measured: tuple[str, ...]
+    followers: dict[str, str]
     makers: dict[str, str]
 
 
@@ -83,6 +86,9 @@ def layers_of(model: ModelProto) -> Layers:
         name: node.op_type for node in graph.node for name in node.output
     }
     gates, hard_swish = _gates(graph)
+    groups = _groups(graph, floats)
+    followers = _followers(graph, consumers, grouped={name for one in groups for name in one})
+    moved = {name for node in graph.node if node.op_type in MOVING for name in node.output}
     return Layers(
         weighted=weighted,
         operators={node.name: node.op_type for node in graph.node},
@@ -95,8 +101,9 @@ def layers_of(model: ModelProto) -> Layers:
             for node in graph.node
             if node.name in weighted
         },
-        groups=_groups(graph, floats),
-        activations=tuple(name for name in makers if name in floats),
+        groups=groups,
+        measured=tuple(name for name in makers if name in floats - moved and name not in followers),
+        followers=followers,
         makers=makers,
     )
 
@@ -123,6 +130,20 @@ def _with_activation(node: NodeProto, consumers: dict[str, list[NodeProto]]) -> 
     if len(behind) == 1 and behind[0].op_type in _ACTIVATIONS:
         return node.name, behind[0].name
     return (node.name,)
+
+
+def _followers(
+    graph: GraphProto, consumers: dict[str, list[NodeProto]], *, grouped: set[str]
+) -> dict[str, str]:
+    """Tensors that only a ReLU or clip reads, and what comes out of it."""
+    shared = grouped | {graph.input[0].name}
+    return {
+        node.input[0]: node.output[0]
+        for node in graph.node
+        if node.op_type in {"Relu", "Clip"}
+        and node.input[0] not in shared
+        and len(consumers[node.input[0]]) == 1
+    }
 
 
 def _gates(graph: GraphProto) -> tuple[tuple[str, ...], tuple[str, ...]]:

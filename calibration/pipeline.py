@@ -150,7 +150,7 @@ def _prepared(
     on_step(title, 0, count)
     found = histograms(
         graph.model,
-        graph.layers.activations,
+        graph.layers.measured,
         clips.tensors(clips.calibration),
         scratch=scratch,
         on_clip=lambda done: on_step(title, done, count),
@@ -332,7 +332,7 @@ class _Work:
             gate=passed.gate,
             answers=answers(
                 fp32,
-                self.judge.logits(passed.path, backend, clips, title="noting the answers"),
+                passed.logits,
                 clips=range(first, first + len(clips)),
                 names=bundle.card.labels,
                 output=bundle.card.output,

@@ -198,7 +198,10 @@ def shared_ranges(
         known = [ranges[name] for name in group if name in ranges]
         if known:
             union = min(low for low, _ in known), max(high for _, high in known)
-            ranges.update({name: union for name in group if name in ranges})
+            ranges.update(dict.fromkeys(group, union))
+    for name, leader in layers.followers.items():
+        if leader in ranges:
+            ranges[name] = ranges[leader]
     return ranges
 
 
@@ -219,7 +222,7 @@ def range_entries(
             shared_with=tuple(one for one in partners.get(name, ()) if one != name),
             histogram=histograms[name].summary(_SHOWN_BINS),
         )
-        for name in layers.activations
+        for name in layers.measured
         if name in histograms
     )
 

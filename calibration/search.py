@@ -14,6 +14,9 @@ from calibration.report import Activations, Candidate, Method, Recipe
 AXES = ("skips", "granularity", "method")
 """What is varied, one after the other, each time from the best recipe so far."""
 
+CHANCE_CLIPS = 1.5
+"""Clips more or less with the same best class that say nothing of a recipe."""
+
 _TITLE = "trying recipes"
 
 
@@ -30,8 +33,8 @@ def searched(
 ) -> tuple[Candidate, ...]:
     """Try recipes for the family of the model.
 
-    A recipe is better if more clips have the same best class, and of equal ones if the logits
-    have less noise.
+    A recipe is better if more clips have the same best class; if that differs by no more than
+    chance would have it, if its probabilities are nearer.
 
     Args:
         graph: To quantize.
@@ -62,7 +65,7 @@ def searched(
     def attempt(recipe: Recipe) -> Candidate:
         judge.on_step(_TITLE, len(tried), 0)
         write_qdq(graph, histograms, recipe, path)
-        figures = judge.agreement(path, backend, clips)
+        figures = judge.agreement(judge.logits(path, backend, clips), backend, clips)
         tried.append(Candidate(recipe=recipe, agreement=figures, chosen=False))
         return tried[-1]
 
@@ -70,7 +73,7 @@ def searched(
     for axis in axes:
         for recipe in tuple(neighbours(family, graph.layers, leader.recipe, axis)):
             if all(recipe != one.recipe for one in tried):
-                leader = max(leader, attempt(recipe), key=_merit)
+                leader = _better(leader, attempt(recipe))
     path.unlink(missing_ok=True)
     judge.on_step(_TITLE, len(tried), len(tried))
     return tuple(one.model_copy(update={"chosen": one.recipe == leader.recipe}) for one in tried)
@@ -81,6 +84,11 @@ def chosen(candidates: tuple[Candidate, ...]) -> Recipe:
     return next(one.recipe for one in candidates if one.chosen)
 
 
-def _merit(candidate: Candidate) -> tuple[float, float]:
-    snr_db = candidate.agreement.logit_snr_db
-    return candidate.agreement.top1_agreement, float("inf") if snr_db is None else snr_db
+def _better(one: Candidate, other: Candidate) -> Candidate:
+    """The better of two; the first of equal ones."""
+    clips = one.agreement.clips
+    gained = (one.agreement.top1_agreement - other.agreement.top1_agreement) * clips
+    if abs(gained) > CHANCE_CLIPS:
+        return one if gained > 0 else other
+    differences = [each.agreement.mean_probability_diff for each in (one, other)]
+    return one if differences[0] <= differences[1] else other

@@ -41,6 +41,18 @@ def calibrate(
         ),
     ] = None,
     labels: LabelsOption = None,
+    capture: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            rich_help_panel=_CLIPS,
+            help="First record so much of --source, e.g. 60s, and calibrate on that (too); kept in"
+            " BUNDLE-clips/.",
+        ),
+    ] = None,
+    source: Annotated[
+        str, typer.Option(metavar="CAMERA", rich_help_panel=_CLIPS, help="What is recorded.")
+    ] = "camera0",
     samples: Annotated[
         int,
         typer.Option(
@@ -98,9 +110,10 @@ def calibrate(
     from calibration.pipeline import calibrate as run
     from calibration.request import CalibrateRequest
 
+    recorded = () if capture is None else (_recorded(bundle, source, capture),)
     request = CalibrateRequest(
         bundle=bundle,
-        clips=tuple(clips or ()),
+        clips=(*(clips or ()), *recorded),
         labels=labels,
         budget_points=budget,
         method=method,
@@ -114,6 +127,24 @@ def calibrate(
     with steps() as on_step:
         done = run(request, on_step)
     _show(done)
+
+
+def _recorded(bundle: Path, source: str, length: str) -> str:
+    """Record the camera, once it is clear that there is a bundle to calibrate."""
+    from calibration.capture import clips_folder, record, seconds_of
+    from edge_cli.options import open_bundle_argument
+
+    length_s = seconds_of(length)
+    folder = clips_folder(open_bundle_argument(bundle).path)
+    with steps() as on_step:
+        path = record(
+            source,
+            folder,
+            length_s=length_s,
+            on_second=lambda done: on_step(f"recording {source}", done, int(length_s)),
+        )
+    sys.stderr.write(f"note: the recording is kept: {path}\n")
+    return str(path)
 
 
 def _show(done: Calibrated) -> None:

@@ -110,7 +110,7 @@ def test_layers_put_back_really_run_in_fp32(tmp_path: Path, kind: Kind) -> None:
     bundle = write_int8_bundle(tmp_path / "b", kind)
     graph = read_fp32(bundle.model_path())
     found = histograms(
-        graph.model, graph.layers.activations, noise(4), scratch=tmp_path, on_clip=lambda _: None
+        graph.model, graph.layers.measured, noise(4), scratch=tmp_path, on_clip=lambda _: None
     )
     recipe = first_recipe(
         "tiny", graph.layers, method="minmax", activations="u8", reduce_range=False
@@ -138,7 +138,7 @@ def test_ranges_are_exact_and_do_not_depend_on_how_clips_are_grouped(tmp_path: P
 
     def collected(clips: list[Tensor]) -> dict[str, tuple[float, float]]:
         found = histograms(
-            graph.model, graph.layers.activations, clips, scratch=tmp_path, on_clip=lambda _: None
+            graph.model, graph.layers.measured, clips, scratch=tmp_path, on_clip=lambda _: None
         )
         return {name: (one.minimum, one.maximum) for name, one in found.items()}
 
@@ -148,7 +148,7 @@ def test_ranges_are_exact_and_do_not_depend_on_how_clips_are_grouped(tmp_path: P
     assert together["y1"][0] == 0.0
     halves = [
         histograms(
-            graph.model, graph.layers.activations, part, scratch=tmp_path, on_clip=lambda _: None
+            graph.model, graph.layers.measured, part, scratch=tmp_path, on_clip=lambda _: None
         )
         for part in (clips[:3], clips[3:])
     ]
