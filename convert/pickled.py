@@ -226,6 +226,40 @@ def _argument(instruction: pickletools.OpcodeInfo, source: _Bounded) -> Any:
     return instruction.arg.reader(cast("IO[bytes]", source)) if instruction.arg else None
 
 
+class _Frames:
+    """The frames of protocol 4: pieces of the file, each of whole instructions, with its length.
+
+    A byte that is lost in the middle of an array would otherwise go unnoticed: the next
+    instruction, which often is of no consequence, would take its place.
+
+    Args:
+        size: Length of the file in bytes.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._end: int | None = None
+
+    def begin(self, position: int, length: int) -> None:
+        """A frame of a length begins here."""
+        if self._end is not None or length > self._size - position:
+            raise ValueError(f"a frame of {length} bytes does not fit at byte {position}")
+        self._end = position + length
+
+    def between_instructions(self, position: int) -> None:
+        """One instruction has ended here; the next one may belong to another frame."""
+        if self._end is not None and position >= self._end:
+            if position > self._end:
+                raise ValueError(f"an instruction runs past the end of its frame, byte {self._end}")
+            self._end = None
+
+    def end(self, position: int) -> None:
+        """The last instruction has ended here."""
+        self.between_instructions(position)
+        if self._end is not None:
+            raise ValueError(f"it ends at byte {position}, its last frame at {self._end}")
+
+
 def load_plain(file: IO[bytes], size: int) -> object:
     """Rebuild the data that a pickle holds.
 
@@ -245,6 +279,7 @@ def load_plain(file: IO[bytes], size: int) -> object:
     """
     machine = _Machine(budget=2 * size + _SPARE_BYTES)
     source = _Bounded(file, size)
+    frames = _Frames(size)
     for _ in range(MAX_INSTRUCTIONS):
         code = source.read(1).decode("latin1")
         if code not in _INSTRUCTIONS:
@@ -254,9 +289,15 @@ def load_plain(file: IO[bytes], size: int) -> object:
             raise UnsafePickle(
                 f"it uses the instruction {instruction.name}, which data does not need"
             )
-        machine.step(instruction.name, _argument(instruction, source))
+        argument = _argument(instruction, source)
+        machine.step(instruction.name, argument)
         if instruction.name == "STOP":
+            frames.end(source.tell())
             break
+        if instruction.name == "FRAME":
+            frames.begin(source.tell(), argument)
+        else:
+            frames.between_instructions(source.tell())
     else:
         raise CheckpointError(f"it has more than {MAX_INSTRUCTIONS} instructions")
     if len(machine.stack) != 1:

@@ -369,3 +369,38 @@ PLAIN = st.recursive(
 @given(content=PLAIN, protocol=st.sampled_from([2, 3, 4, 5]))
 def test_plain_data_survives(tmp_path: Path, content: object, protocol: int) -> None:
     assert read_back(tmp_path / "x.pdparams", content, protocol) == content
+
+
+@pytest.mark.parametrize("side", [8, 200])
+def test_a_byte_that_is_lost_or_added_never_goes_unnoticed(tmp_path: Path, side: int) -> None:
+    """In the middle of an array it shifts all values behind it; protocol 4 can tell by its frames.
+
+    Arrays of more than 64 KiB stand outside of frames.
+    """
+    honest = {name: np.full((side, side), 1.5, np.float32) for name in ("a", "b", "c")}
+    content = pickle.dumps(honest, protocol=4)
+    path = tmp_path / "x.pdparams"
+    for at in range(2, len(content), 1 + len(content) // 500):
+        for damaged in (content[:at] + content[at + 1 :], content[:at] + b"?" + content[at:]):
+            path.write_bytes(damaged)
+            try:
+                read: Any = read_pdparams(path)
+            except CheckpointError:
+                continue
+            assert list(read) == list(honest)
+            assert all((read[name].array == honest[name]).all() for name in honest), at
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x80\x04\x95\xff\x00\x00\x00\x00\x00\x00\x00}.",
+        b"\x80\x04\x95\x01\x00\x00\x00\x00\x00\x00\x00K\x05.",
+        b"\x80\x04\x95\x0b\x00\x00\x00\x00\x00\x00\x00\x95\x01\x00\x00\x00\x00\x00\x00\x00}.",
+    ],
+    ids=["too long", "ends inside an instruction", "inside another"],
+)
+def test_frames_that_lie(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.pdparams").write_bytes(content)
+    with pytest.raises(CheckpointError, match="truncated or not a Paddle checkpoint"):
+        read_pdparams(tmp_path / "x.pdparams")
