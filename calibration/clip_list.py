@@ -172,10 +172,10 @@ def checked(clips: ClipList) -> ClipList:
     if clips.problems:
         first, count = clips.problems[0], len(clips.problems)
         others = f" ({count - 1} more like it)" if count > 1 else ""
-        raise DatasetError(
-            f"{first.where}: {first.message}{others}",
-            hint=f"List all mistakes: edgecls data check {clips.origin}",
-        )
+        hint = f"List all mistakes: edgecls data check {clips.origin}"
+        if clips.label_file is None and first.kind == "label":
+            hint = "If the labels are not numbers of the model's classes: --labels FILE names them."
+        raise DatasetError(f"{first.where}: {first.message}{others}", hint=hint)
     return clips
 
 

@@ -336,6 +336,9 @@ def test_mistakes_of_the_list_come_before_the_work(
     path.write_text("STILL/0.mp4 0\nSTILL/3.mp4 4\n")
     said = failing("eval", bundle.path, "-c", path, "--root", numbers, code=12)
     assert f"{path}:2: 'STILL/3.mp4' has the label 4; class numbers are 0 to 3." in said[0]
+    assert "--labels FILE" in said[1]
+    path.write_text("STILL/0.mp4 0\nSTILL/3.mp4\n")
+    said = failing("eval", bundle.path, "-c", path, "--root", numbers, code=12)
     assert said[1] == f"hint: List all mistakes: edgecls data check {path}"
     assert failing("eval", bundle.path, "-c", tmp_path / "absent.txt", code=4)
 
