@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -29,7 +28,7 @@ from calibration.openvino_target import BACKEND as OPENVINO
 from calibration.openvino_target import Entrant, fastest_on_openvino
 from calibration.processor import processor
 from calibration.qdq import Fp32Graph, only_layer, range_entries, read_fp32, write_qdq
-from calibration.race import Times, race
+from calibration.race import advice, as_race, race
 from calibration.ranges import histograms
 from calibration.report import (
     Candidate,
@@ -54,9 +53,6 @@ CPU = "cpu"
 """Backend on which graphs for every engine are checked."""
 
 _LIBRARIES = ("onnxruntime", "onnx", "openvino", "nncf", "numpy")
-
-_WORTH_IT = 1.05
-"""Times as fast as fp32 from which INT8 is called faster."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,13 +252,13 @@ class _Work:
             return
         notes.extend(result.notes)
         winner = result.winner
-        races = [_as_race(OPENVINO, result.times, winner.passed.path)]
+        races = [as_race(OPENVINO, result.times, winner.passed.path)]
         if winner.shared:
             figures = winner.passed.gate
             notes.append(
                 "On OpenVINO the graph for every engine is the fastest, so there is none of its"
                 f" own; top-1 is the same as fp32's there for {figures.top1_agreement:.1%} of"
-                f" {figures.clips} held-out clips."
+                f" {figures.clips} held-out clips, {figures.lost_points:.2f} points are lost."
             )
             kept[0][3].extend(races)
         else:
@@ -300,7 +296,7 @@ class _Work:
             notes.append(f"The INT8 graph does not run on {backend}: {error.message}")
             return []
         self.judge.on_step(title, 1, 1)
-        return [_as_race(backend, times, path)]
+        return [as_race(backend, times, path)]
 
     def _report(
         self,
@@ -373,35 +369,6 @@ class _Work:
                 ),
             ),
         )
-
-
-def advice(races: Sequence[Race]) -> str:
-    """What to make of the speed, one sentence."""
-    if not races:
-        return "The speed was not measured."
-    faster = [one for one in races if one.ratio >= _WORTH_IT]
-    slower = [one for one in races if one.ratio < _WORTH_IT]
-
-    def figures(those: Sequence[Race]) -> str:
-        return ", ".join(f"{one.backend} {one.ratio:.2f}" for one in those)
-
-    if not faster:
-        return f"Keep fp32 on this machine: INT8 is not faster ({figures(slower)} times as fast)."
-    gain = f"INT8 is faster on this machine ({figures(faster)} times as fast as fp32)"
-    return f"{gain}, but keep fp32 on {figures(slower)}." if slower else f"{gain}."
-
-
-def _as_race(backend: str, times: Times, path: Path) -> Race:
-    fp32_ms, int8_ms = times.median_ms["fp32"], times.median_ms[path.name]
-    return Race(
-        backend=backend,
-        engine=times.engine,
-        file=path.name,
-        runs=times.runs,
-        fp32_ms=fp32_ms,
-        int8_ms=int8_ms,
-        ratio=fp32_ms / max(int8_ms, 1e-9),
-    )
 
 
 def _weights_of(path: Path) -> Path | None:

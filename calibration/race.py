@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from calibration.report import Race
 from models.card import ModelCard
 from runtime.backends import backend_named
 from runtime.session import SessionOptions
@@ -20,6 +21,9 @@ RACE_S = 12.0
 MOST_RUNS, LEAST_RUNS = 40, 5
 
 _WARM_UP = 2
+
+_WORTH_IT = 1.05
+"""Times as fast as fp32 from which INT8 is called faster."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,4 +81,40 @@ def race(
         engine=engine,
         runs=runs,
         median_ms={name: float(np.median(taken)) * 1e3 for name, taken in times_s.items()},
+    )
+
+
+def advice(races: Sequence[Race]) -> str:
+    """What to make of the speed, one sentence."""
+    if not races:
+        return "The speed was not measured."
+    faster = [one for one in races if one.ratio >= _WORTH_IT]
+    slower = [one for one in races if one.ratio < _WORTH_IT]
+
+    def figures(those: Sequence[Race]) -> str:
+        return ", ".join(f"{one.backend} {one.ratio:.2f}" for one in those)
+
+    if not faster:
+        return f"Keep fp32 on this machine: INT8 is not faster ({figures(slower)} times as fast)."
+    gain = f"INT8 is faster on this machine ({figures(faster)} times as fast as fp32)"
+    return f"{gain}, but keep fp32 on {figures(slower)}." if slower else f"{gain}."
+
+
+def as_race(backend: str, times: Times, path: Path) -> Race:
+    """The entry of a graph in the report, against the graph named `fp32`.
+
+    Args:
+        backend: That ran them.
+        times: Of the race.
+        path: The graph; it is named by its file.
+    """
+    fp32_ms, int8_ms = times.median_ms["fp32"], times.median_ms[path.name]
+    return Race(
+        backend=backend,
+        engine=times.engine,
+        file=path.name,
+        runs=times.runs,
+        fp32_ms=fp32_ms,
+        int8_ms=int8_ms,
+        ratio=fp32_ms / max(int8_ms, 1e-9),
     )

@@ -11,8 +11,9 @@ pytest.importorskip("nncf", reason="needs the `int8` extra")
 pytest.importorskip("onnxruntime", reason="needs the `int8` extra")
 
 from calibration.bundle_change import read_report
-from calibration.pipeline import Calibrated, advice, calibrate
+from calibration.pipeline import Calibrated, calibrate
 from calibration.qdq import only_layer, read_fp32, with_fp32, write_qdq
+from calibration.race import advice
 from calibration.ranges import histograms, merged
 from calibration.recipes import first_recipe
 from calibration.report import Race, Target
