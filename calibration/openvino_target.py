@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 
 from calibration.gate import Gate, Passed
 from calibration.nncf_target import NncfWriter
@@ -13,6 +15,9 @@ from calibration.report import Recipe
 from models.errors import BackendError, CalibrationError, EdgeclsError
 
 BACKEND = "openvino"
+
+_LONGEST_REASON = 200
+"""Characters of an engine's message that a note repeats."""
 
 WriteQdq = Callable[[Recipe, Path], Path]
 """Writes an ONNX graph with Q/DQ nodes."""
@@ -46,6 +51,11 @@ class OpenVinoResult:
     winner: Entrant
     times: Times
     notes: tuple[str, ...]
+
+
+def first_sentence(error: EdgeclsError, scratch: Path) -> str:
+    """First line of a message, without the folder that is gone by the time it is read."""
+    return error.message.splitlines()[0].replace(f"{scratch}{os.sep}", "")
 
 
 def fastest_on_openvino(
@@ -86,7 +96,8 @@ def fastest_on_openvino(
         try:
             entrants.append(Entrant(writer=writer, passed=attempt(), shared=is_shared))
         except (CalibrationError, BackendError) as error:
-            notes.append(f"On OpenVINO, {name} was dropped: {error.message.splitlines()[0]}")
+            reason = shorten(first_sentence(error, scratch), _LONGEST_REASON, placeholder=" …")
+            notes.append(f"On OpenVINO, {name} was dropped: {reason}")
             return error
         return None
 

@@ -25,7 +25,7 @@ from calibration.histogram import Histogram
 from calibration.judge import Judge
 from calibration.nncf_target import NncfWriter
 from calibration.openvino_target import BACKEND as OPENVINO
-from calibration.openvino_target import Entrant, fastest_on_openvino
+from calibration.openvino_target import Entrant, fastest_on_openvino, first_sentence
 from calibration.processor import processor
 from calibration.qdq import Fp32Graph, only_layer, range_entries, read_fp32, write_qdq
 from calibration.race import advice, as_race, race
@@ -248,7 +248,9 @@ class _Work:
         except (CalibrationError, BackendError) as error:
             if shared is None:
                 raise
-            notes.append(f"There is no INT8 graph for OpenVINO: {error.message.splitlines()[0]}")
+            notes.append(
+                f"There is no INT8 graph for OpenVINO: {first_sentence(error, self.scratch)}"
+            )
             return
         notes.extend(result.notes)
         winner = result.winner
@@ -293,7 +295,9 @@ class _Work:
         try:
             times = race(graphs, self.judge.card, backend=backend)
         except BackendError as error:
-            notes.append(f"The INT8 graph does not run on {backend}: {error.message}")
+            notes.append(
+                f"The INT8 graph does not run on {backend}: {first_sentence(error, self.scratch)}"
+            )
             return []
         self.judge.on_step(title, 1, 1)
         return [as_race(backend, times, path)]

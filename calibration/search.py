@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Literal
 
@@ -9,13 +10,16 @@ from calibration.histogram import Histogram
 from calibration.judge import Judge
 from calibration.qdq import Fp32Graph, write_qdq
 from calibration.recipes import first_recipe, neighbours
-from calibration.report import Activations, Candidate, Method, Recipe
+from calibration.report import Activations, Agreement, Candidate, Method, Recipe
 
 AXES = ("skips", "granularity", "method")
 """What is varied, one after the other, each time from the best recipe so far."""
 
 CHANCE_CLIPS = 1.5
 """Clips more or less with the same best class that say nothing of a recipe."""
+
+CHANCE_PROBABILITY = 1e-4
+"""Mean difference of probabilities that nobody sees: all classes but one are at 0 anyway."""
 
 _TITLE = "trying recipes"
 
@@ -34,7 +38,8 @@ def searched(
     """Try recipes for the family of the model.
 
     A recipe is better if more clips have the same best class; if that differs by no more than
-    chance would have it, if its probabilities are nearer.
+    chance would have it, if its probabilities are nearer; if they are as near, if the logits have
+    less noise.
 
     Args:
         graph: To quantize.
@@ -86,9 +91,15 @@ def chosen(candidates: tuple[Candidate, ...]) -> Recipe:
 
 def _better(one: Candidate, other: Candidate) -> Candidate:
     """The better of two; the first of equal ones."""
-    clips = one.agreement.clips
-    gained = (one.agreement.top1_agreement - other.agreement.top1_agreement) * clips
+    mine, theirs = one.agreement, other.agreement
+    gained = (mine.top1_agreement - theirs.top1_agreement) * mine.clips
     if abs(gained) > CHANCE_CLIPS:
         return one if gained > 0 else other
-    differences = [each.agreement.mean_probability_diff for each in (one, other)]
-    return one if differences[0] <= differences[1] else other
+    nearer = theirs.mean_probability_diff - mine.mean_probability_diff
+    if abs(nearer) > CHANCE_PROBABILITY:
+        return one if nearer > 0 else other
+    return one if _snr_db(mine) >= _snr_db(theirs) else other
+
+
+def _snr_db(figures: Agreement) -> float:
+    return math.inf if figures.logit_snr_db is None else figures.logit_snr_db
