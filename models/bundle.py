@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import stat
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from models.errors import BundleError, BundleNotFound
 
 BUILTIN_BUNDLE = Path(__file__).parent / "builtin"
 """The trained camera-motion model that ships inside the package."""
+
+MAX_CARD_BYTES = 16 << 20
 
 MAX_PROBE_CLIPS, MAX_PROBE_BYTES = 16, 64 << 20
 """Most stored clips, and most bytes of an array of them: several times what conversions write."""
@@ -158,6 +161,11 @@ def open_bundle(path: Path | None) -> Bundle:
         folder = folder.parent
     card_path = folder / CARD_NAME
     try:
+        state = card_path.stat()
+        if not stat.S_ISREG(state.st_mode) or state.st_size > MAX_CARD_BYTES:
+            raise BundleError(
+                f"{card_path} is not a file of at most {MAX_CARD_BYTES >> 20} MiB, as cards are."
+            )
         text = card_path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         what = "no card.json in it" if folder.is_dir() else "no such folder"

@@ -13,6 +13,8 @@ from pathlib import Path
 from models.errors import BundleError
 
 _METADATA_PROPS = 14
+_MOST_FIELDS = 100_000
+"""A model has a few dozen; a file of nothing but empty ones would keep us busy for minutes."""
 _KEY = 1
 _VALUE = 2
 
@@ -41,8 +43,11 @@ def onnx_metadata(path: Path) -> dict[str, str]:
 
 def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
     """Numbers and contents of the length-delimited fields of a message; others are skipped."""
-    at = 0
+    at = count = 0
     while at < len(message):
+        count += 1
+        if count > _MOST_FIELDS:
+            raise ValueError(f"a message of more than {_MOST_FIELDS} fields")
         tag, at = _varint(message, at)
         kind = tag & 7
         if kind == _VARINT:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.bundle import MAX_PROBE_BYTES, Bundle, open_bundle
+from models.bundle import MAX_CARD_BYTES, MAX_PROBE_BYTES, Bundle, open_bundle
 from models.card import CARD_NAME, BundleFile, printable
 from models.errors import BundleError
 from tests.tiny_models import write_tiny_bundle
@@ -145,3 +146,19 @@ def test_a_card_cannot_steer_the_terminal(tmp_path: Path, field: str) -> None:
 )
 def test_printable(text: str, shown: str) -> None:
     assert printable(text) == shown
+
+
+@pytest.mark.parametrize("kind", ["large", "folder", "pipe"])
+def test_a_card_that_is_no_small_file(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / CARD_NAME
+    if kind == "large":
+        path.touch()
+        os.truncate(path, MAX_CARD_BYTES + 1)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        if not hasattr(os, "mkfifo"):
+            pytest.skip("this system has no named pipes")
+        os.mkfifo(path)
+    with pytest.raises(BundleError, match="not a file of at most 16 MiB"):
+        open_bundle(tmp_path)

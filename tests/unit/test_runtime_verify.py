@@ -180,7 +180,12 @@ def test_metadata_reader_agrees_with_onnx(bundle: Bundle) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"\xff" * 20, b"\x0f", b"\x72\x7fabc", b"\x80", b"\x72\x02\x0a\xff"]
+    "content",
+    [
+        *(b"\xff" * 20, b"\x0f", b"\x72\x7fabc", b"\x80", b"\x72\x02\x0a\xff"),
+        b"\x72\x00" * 100_001,
+    ],
+    ids=lambda content: f"{len(content)} bytes",
 )
 def test_metadata_reader_refuses_garbage(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "model.onnx"
