@@ -11,7 +11,7 @@ import typer
 
 from edge_cli.options import AUTO, BundleArgument, ThreadsOption, open_bundle_argument
 from edge_cli.progress import waiting
-from edge_cli.run_request import Format, RunRequest, Sampling, Views
+from edge_cli.run_request import Format, Precision, RunRequest, Sampling, Views
 from models.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,6 +50,13 @@ def run(
             help="auto, or an engine of edgecls bench; a named one runs or the command fails.",
         ),
     ] = AUTO,
+    precision: Annotated[
+        Precision,
+        typer.Option(
+            help="auto takes INT8 where it is calibrated and clearly faster on this machine, else"
+            " fp32; a named one runs or the command fails.",
+        ),
+    ] = Precision.AUTO,
     window: Annotated[
         float | None,
         typer.Option(
@@ -129,6 +136,7 @@ def run(
     request = RunRequest(
         source=source,
         backend=None if backend == AUTO else backend,
+        precision=precision,
         window_s=window,
         stride_s=stride,
         sampling=sampling,
@@ -151,9 +159,13 @@ def _execute(bundle: Bundle, request: RunRequest) -> None:
     from runtime.session import SessionOptions
 
     window = _window(bundle, request)
-    choice = choose_session(
-        bundle, backend=request.backend, options=SessionOptions(threads=request.threads)
-    )
+    with waiting(f"loading {bundle.card.name}"):
+        choice = choose_session(
+            bundle,
+            backend=request.backend,
+            options=SessionOptions(threads=request.threads),
+            precision=request.precision.value,
+        )
     _say(choice.line())
     with choice.session:
         _warm_up(choice.session, bundle)
@@ -188,6 +200,7 @@ def _window(bundle: Bundle, request: RunRequest) -> WindowSpec:
 def _run_windows(
     bundle: Bundle, request: RunRequest, choice: Choice, *, window: WindowSpec, stop: StopRequest
 ) -> None:
+    from edge_cli.run_header import renderer
     from edge_cli.summary import RunSummary
     from runtime.pipeline import classify_windows
     from runtime.sources import open_source
@@ -197,7 +210,7 @@ def _run_windows(
         if source.live:
             _say(f"{source.description}: the first result comes after {window.length_s:g} s")
         video = _video(request, source, stack)
-        output = _Output(_renderer(bundle, request, choice, source, window), request)
+        output = _Output(renderer(bundle, request, choice, source=source, window=window), request)
         summary = RunSummary()
         newest: Sequence[ScoredLabel] = ()
 
@@ -228,6 +241,7 @@ def _run_windows(
 
 def _run_whole(bundle: Bundle, request: RunRequest, choice: Choice) -> None:
     """The whole file, one result; `--save` reads it once more, since the result comes last."""
+    from edge_cli.run_header import renderer
     from edge_cli.summary import RunSummary
     from runtime.pipeline import classify_whole
     from runtime.sources import open_source
@@ -246,7 +260,9 @@ def _run_whole(bundle: Bundle, request: RunRequest, choice: Choice) -> None:
     summary.add(prediction)
     with ExitStack() as stack:
         source = stack.enter_context(open_source(request.source))
-        _Output(_renderer(bundle, request, choice, source, None), request).write(prediction)
+        _Output(renderer(bundle, request, choice, source=source, window=None), request).write(
+            prediction
+        )
         video = _video(request, source, stack)
         if video is not None:
             for frame in source:
@@ -309,37 +325,6 @@ def _video(request: RunRequest, source: FrameSource, stack: ExitStack) -> Annota
             hint=f"--save {request.save.stem}-labelled{request.save.suffix}",
         )
     return stack.enter_context(AnnotatedVideo(request.save, source.fps or FALLBACK_FPS))
-
-
-def _renderer(
-    bundle: Bundle,
-    request: RunRequest,
-    choice: Choice,
-    source: FrameSource,
-    window: WindowSpec | None,
-) -> Renderer:
-    from edge_cli.render import FORMATS, RunHeader
-    from models.version import edgecls_version
-
-    card = bundle.card
-    facts = {
-        "edgecls": edgecls_version(),
-        "model": card.name,
-        "family": card.family,
-        "classes": card.classes,
-        "frames": card.clip.frames,
-        "backend": choice.session.backend,
-        "engine": choice.session.engine,
-        "precision": choice.precision,
-        "sampling": request.sampling.value,
-        "views": request.inferences_per_result(card.clip),
-        "window_s": window and window.length_s,
-        "stride_s": window and window.stride_s,
-        "source": request.source,
-        "live": source.live,
-    }
-    make = FORMATS[request.fmt.value]
-    return make(RunHeader(facts=facts, labels=card.labels, top_k=request.top_k))
 
 
 def _say(line: str) -> None:

@@ -30,6 +30,15 @@ class Views(str, Enum):
     TEN = "10"
 
 
+class Precision(str, Enum):
+    """Which graph runs."""
+
+    AUTO = "auto"
+    FP32 = "fp32"
+    FP16 = "fp16"
+    INT8 = "int8"
+
+
 class Format(str, Enum):
     """How predictions are written."""
 
@@ -45,6 +54,7 @@ class RunRequest:
     Attributes:
         source: As the user wrote it.
         backend: None to choose.
+        precision: Of the graph.
         window_s: None for the length the model was trained on.
         stride_s: None for a tenth of the window.
         sampling: How clips are cut out.
@@ -63,6 +73,7 @@ class RunRequest:
 
     source: str
     backend: str | None
+    precision: Precision
     window_s: float | None
     stride_s: float | None
     sampling: Sampling

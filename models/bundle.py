@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.card import CARD_NAME, BundleFile, ModelCard, card_from_json, sha256_of
+from models.card import CARD_NAME, BundleFile, ModelCard, Variant, card_from_json, sha256_of
 from models.errors import BundleError, BundleNotFound
 
 BUILTIN_BUNDLE = Path(__file__).parent / "builtin"
@@ -72,7 +72,15 @@ class Bundle:
         Raises:
             BundleError: No such variant, or a file does not match the card.
         """
-        graph, *others = self.card.variant(precision, backend=backend).files
+        return self.graph_path(self.card.variant(precision, backend=backend))
+
+    def graph_path(self, variant: Variant) -> Path:
+        """Checked path of a graph, its weights checked as well.
+
+        Raises:
+            BundleError: A file does not match the card.
+        """
+        graph, *others = variant.files
         for entry in others:
             self.checked(entry)
         return self.checked(graph)

@@ -91,6 +91,7 @@ class Int8(BaseModel):
         accuracy_drop_points: Points of top-1 accuracy lost on these (negative when it gained);
             None without labels.
         speedup: Time of fp32 over that of INT8 by backend, on the machine that calibrated.
+        failed_on: Backends on which it misses its budget, although it runs there.
     """
 
     model_config = _FROZEN
@@ -107,6 +108,7 @@ class Int8(BaseModel):
     top1_agreement: float
     accuracy_drop_points: float | None
     speedup: dict[str, float]
+    failed_on: tuple[str, ...] = ()
 
 
 class Variant(BundleFile):

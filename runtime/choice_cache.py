@@ -1,21 +1,37 @@
-"""A small JSON file that remembers which backend won. Losing it costs one race, nothing else."""
+"""A small JSON file that remembers races. Losing it costs one race, nothing else."""
 
 from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a race ended.
+
+    Attributes:
+        backend: Name of the engine that won.
+        file: The graph that it ran.
+        speedup: Speed of INT8 over that of fp32 on that engine; None when they did not race.
+    """
+
+    backend: str
+    file: str
+    speedup: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class ChoiceCache:
-    """Names of backends by key.
+    """Outcomes by key.
 
     Attributes:
         path: The file; it and its folder are made when something is remembered.
@@ -23,27 +39,28 @@ class ChoiceCache:
 
     path: Path
 
-    def get(self, key: str) -> str | None:
+    def get(self, key: str) -> Outcome | None:
         """What was remembered under `key`, if anything."""
-        return self._read().get(key)
+        return _outcome(self._read().get(key))
 
-    def put(self, key: str, backend: str) -> None:
+    def put(self, key: str, outcome: Outcome) -> None:
         """Remember; a file that cannot be written is logged and forgotten."""
-        choices = {**self._read(), key: backend}
+        stored = self._read()
+        kept = {name: value for name, value in stored.items() if _outcome(value) is not None}
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             handle, temporary = tempfile.mkstemp(dir=self.path.parent, suffix=".tmp")
             try:
                 with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    json.dump(choices, file, indent=1, sort_keys=True)
+                    json.dump({**kept, key: asdict(outcome)}, file, indent=1, sort_keys=True)
                 Path(temporary).replace(self.path)
             except OSError:
                 Path(temporary).unlink(missing_ok=True)
                 raise
         except OSError as error:
-            logger.debug("the choice of %s is not remembered: %s", backend, error)
+            logger.debug("the choice of %s is not remembered: %s", outcome.backend, error)
 
-    def _read(self) -> dict[str, str]:
+    def _read(self) -> dict[str, Any]:
         try:
             stored: Any = json.loads(self.path.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -54,4 +71,15 @@ class ChoiceCache:
         if not isinstance(stored, dict):
             logger.debug("%s is ignored: not an object", self.path)
             return {}
-        return {name: value for name, value in stored.items() if isinstance(value, str)}
+        return stored
+
+
+def _outcome(value: Any) -> Outcome | None:
+    """An entry of the file; None when it is not what is written there."""
+    match value:
+        case {"backend": str(backend), "file": str(file), "speedup": None}:
+            return Outcome(backend=backend, file=file, speedup=None)
+        case {"backend": str(backend), "file": str(file), "speedup": float(speedup)}:
+            fits = math.isfinite(speedup) and speedup > 0
+            return Outcome(backend=backend, file=file, speedup=speedup) if fits else None
+    return None

@@ -1,48 +1,20 @@
-"""Which engine runs a model here: asked for, known to be best, or found by a short race."""
+"""Which engine runs a model here, and at which precision: asked for, known, or raced for."""
 
 from __future__ import annotations
 
-import logging
-import sys
-import time
-from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass, field
-from pathlib import Path
-from statistics import median
-
-import numpy as np
+from dataclasses import dataclass
 
 from models.bundle import Bundle
-from models.errors import BackendError, EdgeclsError
-from models.extras import EXTRA_MODULES
-from runtime.backends import BACKENDS, backend_named
-from runtime.choice_cache import ChoiceCache
-from runtime.cpu import CpuInfo, cpu_info, usable_cpus
-from runtime.session import Backend, Session, SessionOptions, Tensor
+from models.card import Variant
+from models.errors import BackendError
+from runtime.attempts import Attempts, Entrant, Rejection
+from runtime.backends import backend_named
+from runtime.contest import WORTH_IT, contest
+from runtime.graphs import check_asked, competing, distrust, record_in_words
+from runtime.machine import Machine
+from runtime.session import Backend, Session, SessionOptions
 
-logger = logging.getLogger(__name__)
-
-RACE_S = 2.0
-"""Time for all timed runs of a race together, warm-up not counted."""
-
-RACE_RUNS = 10
-"""Timed runs of one backend at most."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rejection:
-    """A backend that was tried and does not run the model.
-
-    Attributes:
-        backend: Its name.
-        reason: Why not, as the end of a sentence.
-        hint: Command that would fix it; may be empty.
-    """
-
-    backend: str
-    reason: str
-    hint: str = ""
+__all__ = ["WORTH_IT", "Choice", "Machine", "Rejection", "choose_session"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,46 +23,50 @@ class Choice:
 
     Attributes:
         session: The caller closes it.
-        precision: Of the graph it runs.
-        rejected: Backends tried before, in order.
-        why: One clause.
+        variant: The graph it runs.
+        asked: str asked for.
+        speedup: Speed of the fastest INT8 graph over that of fp32, on this engine and machine;
+            None when they did not race.
+        remembered: It was measured at an earlier start.
+        rejected: Backends and graphs tried before, in order.
+        why: Why this engine, one clause.
+        left_out: Why INT8 graphs did not race; empty when they did or there are none.
     """
 
     session: Session
-    precision: str
+    variant: Variant
+    asked: str
+    speedup: float | None
+    remembered: bool
     rejected: tuple[Rejection, ...]
     why: str
+    left_out: str = ""
+
+    @property
+    def precision(self) -> str:
+        """Of the graph it runs."""
+        return self.variant.precision
+
+    @property
+    def why_precision(self) -> str:
+        """Why this graph, and how far to trust it; empty when there was nothing to choose."""
+        if self.asked != "auto" or self.speedup is None:
+            return record_in_words(self.variant, self.session.backend) or self.left_out
+        where = "in an earlier race here" if self.remembered else "here"
+        if self.precision == "int8":
+            trust = record_in_words(self.variant, self.session.backend).replace(
+                "with fp32", "with it", 1
+            )
+            return f"{self.speedup:.1f}x as fast as fp32 {where}; {trust}"
+        return f"int8 is not worth it: {self.speedup:.2f}x as fast {where}"
 
     def line(self) -> str:
         """E.g. `backend: openvino 2026.4.1 CPU, fp32 (Intel CPU: OpenVINO first; ...)`."""
-        reasons = [self.why, *(f"{no.backend}: {no.reason}" for no in self.rejected)]
+        reasons = [self.why_precision, self.why, *(no.told for no in self.rejected)]
         engine = self.session.engine
         name = self.session.backend
         shown = engine if engine.startswith(name) else f"{name}, {engine}"
-        return f"backend: {shown}, {self.precision} ({'; '.join(reasons)})"
-
-
-def _default_cache() -> ChoiceCache:
-    from platformdirs import user_cache_path
-
-    return ChoiceCache(user_cache_path("edgecls", appauthor=False) / "backend-choices.json")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
-    """What the choice depends on besides the model; replaced in tests.
-
-    Attributes:
-        backends: Engines in order of preference.
-        cpu: The processor.
-        clock: Monotonic seconds.
-        cache: Remembers races.
-    """
-
-    backends: tuple[Backend, ...] = BACKENDS
-    cpu: CpuInfo = field(default_factory=cpu_info)
-    clock: Callable[[], float] = time.perf_counter
-    cache: ChoiceCache = field(default_factory=_default_cache)
+        return f"backend: {shown}, {self.precision} ({'; '.join(filter(None, reasons))})"
 
 
 def choose_session(
@@ -101,174 +77,77 @@ def choose_session(
     precision: str = "fp32",
     machine: Machine | None = None,
 ) -> Choice:
-    """Open a bundle on the engine asked for, or on the best one.
+    """Open a bundle on the engine asked for, or on the best one, at a precision.
 
     A named backend is used or the call fails: it never falls back. Without a name, on an Intel
-    CPU the first backend of the list that opens wins; elsewhere those that open race for at most
-    `RACE_S` seconds and the winner is remembered for this machine, model and these engines.
-    Every backend is tried once, and every refusal is kept.
+    CPU the first backend of the list that works wins; elsewhere all that work compete. Where
+    several graphs or backends compete, they race for about `RACE_S` seconds, and the outcome is
+    remembered for this machine, these graphs and these engines.
+
+    A precision is strict as well. `auto` is fp32, or an INT8 graph if it was calibrated on video
+    and, measured here, is at least `WORTH_IT` times as fast as fp32 on the same engine.
 
     Args:
         bundle: The model.
         backend: Name of a backend; None to choose.
         options: Passed on to the engine.
-        precision: Variant of the graph.
+        precision: Of the graph.
         machine: None for this one.
 
     Raises:
-        UsageError: No backend has that name.
+        UsageError: No backend has that name, or no graph that precision.
         BackendError: The backend named, or every backend, cannot run the model.
-        BundleError: The graph's file is missing or altered, or there is no such variant.
+        BundleError: The graph's file is missing or altered.
     """
     machine = machine or Machine()
     named = None if backend is None else backend_named(backend, backends=machine.backends)
-    attempt = _Attempt(bundle, bundle.model_path(precision), options)
+    check_asked(bundle.card, precision, backend=backend)
+    attempts = Attempts(bundle, options)
+    for group in _groups(named, machine):
+        won = contest(attempts, group, precision=precision, machine=machine)
+        if won is not None:
+            return Choice(
+                session=won.entrant.session,
+                variant=won.entrant.variant,
+                asked=precision,
+                speedup=won.speedup,
+                remembered=won.remembered,
+                rejected=tuple(attempts.rejected),
+                why=won.why or _rule(won.entrant, named, machine),
+                left_out=_left_out(bundle, precision, won.entrant.backend),
+            )
     if named is not None:
-        return _strict(attempt, named, precision)
-    if machine.cpu.vendor == "intel":
-        session, why = _first(attempt, machine)
-    else:
-        session, why = _remembered_or_raced(attempt, machine, precision)
-    return Choice(session=session, precision=precision, rejected=tuple(attempt.rejected), why=why)
-
-
-class _Attempt:
-    """Opens a model on one backend after another and keeps the refusals."""
-
-    def __init__(self, bundle: Bundle, path: Path, options: SessionOptions) -> None:
-        self.bundle = bundle
-        self.options = options
-        self.rejected: list[Rejection] = []
-        self._path = path
-
-    def open(self, backend: Backend) -> Session | None:
-        """The session, or None and one more entry in `rejected`."""
-        probe = backend.probe()
-        if not probe.ok:
-            self.reject(backend, probe.reason, probe.hint)
-            return None
-        try:
-            return backend.open(self._path, self.bundle.card, self.options)
-        except EdgeclsError as error:
-            self.reject(backend, error.message, error.hint)
-            return None
-
-    def reject(self, backend: Backend, reason: str, hint: str = "") -> None:
-        """Record a refusal."""
-        logger.info("backend %s rejected: %s", backend.name, reason)
-        self.rejected.append(Rejection(backend=backend.name, reason=reason.rstrip("."), hint=hint))
-
-    def nothing_left(self) -> BackendError:
-        """The error when every backend refused."""
-        reasons = "; ".join(f"{no.backend}: {no.reason}" for no in self.rejected)
-        hint = next((no.hint for no in self.rejected if no.hint), "pip install 'edgecls[cpu]'")
-        return BackendError(f"No backend runs {self.bundle.card.name} here ({reasons}).", hint=hint)
-
-
-def _strict(attempt: _Attempt, backend: Backend, precision: str) -> Choice:
-    session = attempt.open(backend)
-    if session is None:
-        (refusal,) = attempt.rejected
+        refusal = attempts.rejected[0]
         raise BackendError(
-            f"Backend {backend.name} was asked for and cannot be used: {refusal.reason}.",
-            hint=refusal.hint or f"pip install 'edgecls[{backend.extra}]'",
+            f"Backend {named.name} was asked for and cannot be used: {refusal.reason}.",
+            hint=refusal.hint or f"pip install 'edgecls[{named.extra}]'",
         )
-    return Choice(session=session, precision=precision, rejected=(), why="asked for")
+    raise attempts.nothing_left()
 
 
-def _first(attempt: _Attempt, machine: Machine) -> tuple[Session, str]:
-    for position, backend in enumerate(machine.backends):
-        session = attempt.open(backend)
-        if session is not None:
-            untried = [later.name for later in machine.backends[position + 1 :]]
-            rule = "Intel CPU: OpenVINO first"
-            return session, f"{rule}; {', '.join(untried)} not tried" if untried else rule
-    raise attempt.nothing_left()
+def _groups(named: Backend | None, machine: Machine) -> tuple[tuple[Backend, ...], ...]:
+    """Backends that compete with one another; a later group is for when an earlier one fails."""
+    if named is not None:
+        return ((named,),)
+    if machine.cpu.vendor == "intel":
+        return tuple((backend,) for backend in machine.backends)
+    return (machine.backends,)
 
 
-def _remembered_or_raced(
-    attempt: _Attempt, machine: Machine, precision: str
-) -> tuple[Session, str]:
-    key = _key(attempt, machine, precision)
-    remembered = machine.cache.get(key)
-    if remembered is not None:
-        for backend in machine.backends:
-            if backend.name == remembered and (session := attempt.open(backend)) is not None:
-                return session, "fastest in an earlier race on this machine"
-    session, why = _race(attempt, machine)
-    machine.cache.put(key, session.backend)
-    return session, why
+def _rule(entrant: Entrant, named: Backend | None, machine: Machine) -> str:
+    """Why an engine was taken that no other competed with."""
+    if named is not None:
+        return f"{named.name} asked for"
+    rule = "Intel CPU: OpenVINO first"
+    names = [backend.name for backend in machine.backends]
+    untried = names[names.index(entrant.backend.name) + 1 :]
+    return f"{rule}; {', '.join(untried)} not tried" if untried else rule
 
 
-def _race(attempt: _Attempt, machine: Machine) -> tuple[Session, str]:
-    """The fastest of all backends that open; the others are closed."""
-    refused = {no.backend for no in attempt.rejected}
-    with ExitStack() as unless_kept:
-        entrants: list[tuple[Backend, Session]] = []
-        for backend in machine.backends:
-            session = None if backend.name in refused else attempt.open(backend)
-            if session is not None:
-                unless_kept.callback(session.close)
-                entrants.append((backend, session))
-        if len(entrants) == 1:
-            unless_kept.pop_all()
-            return entrants[0][1], "the only one that runs here"
-        ranking = _ranking(attempt, entrants, machine.clock)
-        if not ranking:
-            raise attempt.nothing_left()
-        unless_kept.pop_all()
-    winner = ranking[0][1]
-    for _, session in entrants:
-        if session is not winner:
-            session.close()
-    times = ", ".join(f"{session.backend} {time_ms:.1f} ms" for time_ms, session in ranking)
-    return winner, f"fastest of a race: {times}"
-
-
-def _ranking(
-    attempt: _Attempt, entrants: list[tuple[Backend, Session]], clock: Callable[[], float]
-) -> list[tuple[float, Session]]:
-    """Median milliseconds and session of those that finish, fastest first."""
-    times: list[tuple[float, Session]] = []
-    clips = _random_clip(attempt.bundle)
-    for backend, session in entrants:
-        try:
-            times.append((_median_ms(session, clips, RACE_S / len(entrants), clock), session))
-        except EdgeclsError as error:
-            attempt.reject(backend, error.message, error.hint)
-    return sorted(times, key=lambda entry: entry[0])
-
-
-def _random_clip(bundle: Bundle) -> Tensor:
-    shape = bundle.card.clip.input_shape()
-    return np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
-
-
-def _median_ms(
-    session: Session,
-    clips: Tensor,
-    budget_s: float,
-    clock: Callable[[], float],
-) -> float:
-    """Median time of a run in milliseconds; one warm-up, then as many as fit, at least one."""
-    session.run(clips)
-    times_s: list[float] = []
-    while len(times_s) < RACE_RUNS and sum(times_s) < budget_s:
-        start_s = clock()
-        session.run(clips)
-        times_s.append(clock() - start_s)
-    return median(times_s) * 1e3
-
-
-def _key(attempt: _Attempt, machine: Machine, precision: str) -> str:
-    """All that may change who wins. The probes load the engines, so their versions are known."""
-    engines = []
-    for backend in machine.backends:
-        if backend.probe().ok:
-            modules = EXTRA_MODULES.get(backend.extra, ())
-            loaded = [sys.modules[name] for name in modules if name in sys.modules]
-            versions = [f"{one.__name__} {getattr(one, '__version__', '')}" for one in loaded]
-            engines.append(f"{backend.name} [{', '.join(versions)}]")
-    threads = attempt.options.threads or usable_cpus()
-    model = attempt.bundle.card.variant(precision).sha256
-    return " | ".join([machine.cpu.model, f"{threads} threads", model, *engines])
+def _left_out(bundle: Bundle, precision: str, backend: Backend) -> str:
+    """Why no INT8 graph of the bundle competed, if there are any."""
+    if precision != "auto":
+        return ""
+    name = backend.name
+    reasons = [distrust(one, name) for one in competing(bundle.card, "int8", name)]
+    return f"int8 left out: {reasons[0]}" if reasons and all(reasons) else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,75 +13,12 @@ from models.bundle import Bundle
 from models.errors import BackendError, BundleError, UsageError
 from runtime.backends import BACKENDS
 from runtime.choice_cache import ChoiceCache
-from runtime.choose import RACE_RUNS, RACE_S, Machine, choose_session
-from runtime.closing import ClosesOnExit
+from runtime.choose import Machine, choose_session
 from runtime.cpu import CpuInfo
-from runtime.session import Backend, Probe, Session, SessionOptions, Tensor
+from runtime.race import RACE_RUNS, RACE_S
+from runtime.session import Probe
+from tests.engines import AMD, INTEL, OPTIONS, Clock, Engine
 from tests.tiny_models import write_tiny_bundle
-
-INTEL = CpuInfo(vendor="intel", model="Intel(R) N100")
-AMD = CpuInfo(vendor="amd", model="AMD Ryzen 7")
-OPTIONS = SessionOptions(threads=2)
-
-
-@dataclass(kw_only=True)
-class Clock:
-    """Moves only when an engine runs."""
-
-    now_s: float = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-@dataclass(kw_only=True)
-class Engine:
-    """A made-up engine that counts what is done to it."""
-
-    name: str
-    clock: Clock
-    run_s: float = 0.01
-    probe: Probe = field(default_factory=lambda: Probe(ok=True))
-    open_error: Exception | None = None
-    run_error: Exception | None = None
-    opened: int = 0
-    closed: int = 0
-    runs: int = 0
-
-    @property
-    def backend(self) -> Backend:
-        return Backend(name=self.name, extra="cpu", probe=lambda: self.probe, open=self._open)
-
-    def _open(self, path: Path, card: object, options: SessionOptions) -> Session:
-        assert path.name == "model.onnx"
-        assert options == OPTIONS
-        self.opened += 1
-        if self.open_error is not None:
-            raise self.open_error
-        return EngineSession(self)
-
-
-class EngineSession(ClosesOnExit):
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    @property
-    def backend(self) -> str:
-        return self._engine.name
-
-    @property
-    def engine(self) -> str:
-        return f"{self._engine.name} 1.0 CPU"
-
-    def run(self, clips: Tensor) -> Tensor:
-        if self._engine.run_error is not None:
-            raise self._engine.run_error
-        self._engine.runs += 1
-        self._engine.clock.now_s += self._engine.run_s
-        return np.zeros((len(clips), 4), np.float32)
-
-    def close(self) -> None:
-        self._engine.closed += 1
 
 
 @dataclass(kw_only=True)
@@ -157,16 +94,21 @@ def test_elsewhere_the_faster_wins(
     winner, loser = sorted((here.openvino, here.cpu), key=lambda engine: engine.run_s)
     assert choice.session.backend == winner.name
     assert (winner.closed, loser.closed) == (0, 1)
-    assert winner.runs == loser.runs == RACE_RUNS + 1, "one warm-up"
+    rounds = np.ceil(RACE_S / (openvino_s + cpu_s))
+    assert winner.runs == loser.runs == 1 + rounds, "one warm-up, then turn by turn"
     assert f"{winner.name} {winner.run_s * 1e3:.1f} ms, {loser.name}" in choice.line()
 
 
-def test_race_keeps_to_its_time(bundle: Bundle, setting: MakeSetting) -> None:
+@pytest.mark.parametrize(
+    ("openvino_s", "cpu_s", "rounds"), [(0.4, 30.0, 1), (0.4, 0.3, 3), (1e-4, 1e-4, RACE_RUNS)]
+)
+def test_race_keeps_to_its_time(
+    bundle: Bundle, setting: MakeSetting, openvino_s: float, cpu_s: float, rounds: int
+) -> None:
     here = setting(AMD)
-    here.openvino.run_s, here.cpu.run_s = 0.4, 30.0
+    here.openvino.run_s, here.cpu.run_s = openvino_s, cpu_s
     choose_session(bundle, backend=None, options=OPTIONS, machine=here.machine)
-    assert here.openvino.runs == 1 + np.ceil(RACE_S / 2 / 0.4)
-    assert here.cpu.runs == 2, "a warm-up and one run, however slow"
+    assert here.openvino.runs == here.cpu.runs == 1 + rounds, "one round, however slow"
 
 
 def test_race_is_remembered(bundle: Bundle, setting: MakeSetting) -> None:
@@ -258,7 +200,7 @@ def test_unwritable_cache_does_no_harm(
 def test_named_backend_is_strict(bundle: Bundle, setting: MakeSetting, cpu: CpuInfo) -> None:
     here = setting(cpu)
     choice = choose_session(bundle, backend="cpu", options=OPTIONS, machine=here.machine)
-    assert choice.line() == "backend: cpu 1.0 CPU, fp32 (asked for)"
+    assert choice.line() == "backend: cpu 1.0 CPU, fp32 (cpu asked for)"
     here.cpu.probe = Probe(ok=False, reason="onnxruntime is not installed")
     with pytest.raises(BackendError, match="onnxruntime is not installed") as caught:
         choose_session(bundle, backend="cpu", options=OPTIONS, machine=here.machine)

@@ -1,0 +1,35 @@
+"""What a choice of engine and graph depends on, besides the model."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from runtime.backends import BACKENDS
+from runtime.choice_cache import ChoiceCache
+from runtime.cpu import CpuInfo, cpu_info
+from runtime.race import Clock
+from runtime.session import Backend
+
+
+def _default_cache() -> ChoiceCache:
+    from platformdirs import user_cache_path
+
+    return ChoiceCache(user_cache_path("edgecls", appauthor=False) / "backend-choices.json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """This machine, or one made up in tests.
+
+    Attributes:
+        backends: Engines in order of preference.
+        cpu: The processor.
+        clock: Monotonic seconds.
+        cache: Remembers races.
+    """
+
+    backends: tuple[Backend, ...] = BACKENDS
+    cpu: CpuInfo = field(default_factory=cpu_info)
+    clock: Clock = time.perf_counter
+    cache: ChoiceCache = field(default_factory=_default_cache)
