@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -290,12 +289,3 @@ def _decoded(
                     )
             if frame is None:
                 return
-
-
-def digest_of(clips: Sequence[StoredClip]) -> str:
-    """One digest for the whole choice: names, content and times of its clips, in order."""
-    digest = hashlib.sha256()
-    for clip in clips:
-        used = clip.used
-        digest.update(f"{used.name}\t{used.sha256}\t{used.start_s:.6f}\t{used.part}\n".encode())
-    return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""Values of a tensor, counted as they come: memory is fixed, and two counts can be added."""
+"""Values of a tensor, counted as they come: the memory that takes is fixed."""
 
 from __future__ import annotations
 
@@ -58,14 +58,6 @@ class Histogram:
         bins = np.clip(np.floor(places).astype(np.int64) + BINS // 2, 0, BINS - 1)
         self.counts += np.bincount(bins, minlength=BINS)
         self.zeros += int(values.size - np.count_nonzero(values))
-
-    def merge(self, other: Histogram) -> None:
-        """Add what another one counted; `other` may be widened."""
-        self._reach_to(other.reach)
-        other._reach_to(self.reach)
-        self.counts += other.counts
-        self.zeros += other.zeros
-        self.note(other.minimum, other.maximum)
 
     def quantile(self, share: float) -> float:
         """Value below which that share of the values lies, linear within a bin.

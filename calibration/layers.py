@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -208,8 +208,3 @@ def _groups(graph: GraphProto, floats: frozenset[str]) -> tuple[tuple[str, ...],
     for name in leader:
         members.setdefault(root(name), []).append(name)
     return tuple(tuple(group) for group in members.values() if len(group) > 1)
-
-
-def nodes_left(layers: Layers, skipped: Sequence[str]) -> tuple[str, ...]:
-    """Layers that are quantized when these nodes are not."""
-    return tuple(name for name in layers.weighted if name not in set(skipped))

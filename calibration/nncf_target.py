@@ -16,6 +16,18 @@ from models.extras import extra
 from runtime.session import Tensor
 
 
+def require_nncf() -> tuple[Any, Any]:
+    """Import NNCF and OpenVINO.
+
+    Raises:
+        MissingExtra: One of them is not installed.
+    """
+    with extra("int8", "Quantizing for OpenVINO"):
+        import nncf
+        import openvino
+    return nncf, openvino
+
+
 class NncfWriter:
     """Writes INT8 graphs in OpenVINO's format.
 
@@ -29,16 +41,11 @@ class NncfWriter:
     """
 
     def __init__(self, source: Path, clips: ClipSet, samples: Sequence[StoredClip]) -> None:
-        with extra("int8", "Quantizing for OpenVINO"):
-            import nncf
-            import openvino
-
-        self._nncf: Any = nncf
-        self._openvino: Any = openvino
+        self._nncf, self._openvino = require_nncf()
         self._source = source
         self._clips = clips
         self._samples = samples
-        self.name = f"nncf {nncf.__version__}"
+        self.name = f"nncf {self._nncf.__version__}"
 
     def write(self, recipe: Recipe, path: Path) -> Path:
         """Quantize and save.

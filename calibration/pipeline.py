@@ -23,7 +23,7 @@ from calibration.clip_set import (
 from calibration.gate import Gate, Passed, ranked
 from calibration.histogram import Histogram
 from calibration.judge import Judge
-from calibration.nncf_target import NncfWriter
+from calibration.nncf_target import NncfWriter, require_nncf
 from calibration.openvino_target import BACKEND as OPENVINO
 from calibration.openvino_target import Entrant, fastest_on_openvino, first_sentence
 from calibration.processor import processor
@@ -140,6 +140,8 @@ def _prepared(
     request: CalibrateRequest, bundle: Bundle, store: ClipStore, scratch: Path, on_step: OnStep
 ) -> _Work:
     graph = read_fp32(bundle.model_path("fp32"))
+    if OPENVINO in request.targets:
+        require_nncf()
     clips = clip_set(request, bundle.card, store, on_step)
     count = len(clips.calibration)
     title = "reading ranges"

@@ -83,15 +83,6 @@ def histograms(
     return found
 
 
-def merged(found: Sequence[dict[str, Histogram]]) -> dict[str, Histogram]:
-    """Ranges of several sets of clips together."""
-    total: dict[str, Histogram] = {}
-    for one in found:
-        for name, histogram in one.items():
-            total.setdefault(name, Histogram()).merge(histogram)
-    return total
-
-
 def _check_finite(tensor: str, low: float, high: float) -> None:
     if not (np.isfinite(low) and np.isfinite(high)):
         raise CalibrationError(
