@@ -117,7 +117,11 @@ def write_qdq(
                 nodes_to_quantize=list(only),
                 nodes_to_exclude=list(recipe.fp32_layers),
                 op_types_to_quantize=list(QUANTIZED),
-                extra_options={"ActivationSymmetric": symmetric, "WeightSymmetric": True},
+                extra_options={
+                    "ActivationSymmetric": symmetric,
+                    "WeightSymmetric": True,
+                    "QuantizeBias": not symmetric,  # TensorRT takes no biases of 32-bit integers
+                },
             ).quantize_model()
     except Exception as error:
         raise CalibrationError(f"The graph cannot be written as INT8: {error}.") from error

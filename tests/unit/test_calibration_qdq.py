@@ -149,6 +149,7 @@ def test_one_scale_through_the_shift_and_float_logits(
     if activations == "s8":
         assert kinds == {np.dtype(np.int8)}
         assert all(point == 0 for point in points.values())
+        assert all(one.data_type != onnx.TensorProto.INT32 for one in made.graph.initializer)
     else:
         assert kinds == {np.dtype(np.uint8)}
     session = import_onnxruntime().InferenceSession(str(path), providers=["CPUExecutionProvider"])
