@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from convert.batch_norms import fold_batch_norms
 from convert.bundle_writer import staged_bundle
 from convert.ends import Ends
 from convert.graph import embed, fold_constants, name_by_position, parameter_count, save
@@ -226,6 +227,7 @@ def _finished(exported: Exported, model: LoadedModel, scratch: Path) -> tuple[Mo
 
 def _with_ends(graph: ModelProto, ends: Ends, opset: int, scratch: Path) -> ModelProto:
     ends.attach(graph, opset=opset)
+    fold_batch_norms(graph)
     folded = fold_constants(graph, scratch)
     name_by_position(folded)
     return folded
