@@ -15,7 +15,10 @@ from edge_cli.progress import waiting
 from models.errors import BackendError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from models.bundle import Bundle
+    from models.card import Variant
     from runtime.bench import BenchPlan, BenchResult
 
 _ALL = "all"
@@ -28,11 +31,23 @@ class Format(str, Enum):
     JSON = "json"
 
 
+class Precision(str, Enum):
+    """Which graphs are measured."""
+
+    ALL = "all"
+    FP32 = "fp32"
+    FP16 = "fp16"
+    INT8 = "int8"
+
+
 def bench(
     bundle: BundleArgument = None,
     backend: Annotated[str, typer.Option(metavar="NAME", help="all, or one engine.")] = _ALL,
+    precision: Annotated[
+        Precision, typer.Option(help="all graphs of the bundle, or those of one precision.")
+    ] = Precision.ALL,
     iterations: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Timed runs per engine.")
+        int, typer.Option(metavar="N", min=1, help="Timed runs per graph and engine.")
     ] = 30,
     warmup: Annotated[int, typer.Option(metavar="N", min=0, help="Runs that do not count.")] = 3,
     batch: Annotated[int, typer.Option(metavar="N", min=1, help="Clips per run.")] = 1,
@@ -42,67 +57,92 @@ def bench(
     """Measure the engines: latency, throughput, memory of the model alone.
 
     Input is random; decoding and preprocessing are not part of it.
-    Every engine runs in a process of its own, so that its memory is its own.
-    Exit code 9 when no engine could be measured.
+    Every row is measured in a process of its own, so that its memory is its own.
+    Exit code 9 when nothing could be measured.
     """
     from runtime.backends import BACKENDS, backend_named
-    from runtime.bench import BenchPlan, bench_backend
+    from runtime.bench import BenchPlan, bench_graph, speed_over_fp32
+    from runtime.graphs import check_asked
 
     names = [one.name for one in BACKENDS] if backend == _ALL else [backend_named(backend).name]
     opened = open_bundle_argument(bundle)
     plan = BenchPlan(iterations=iterations, warmup=warmup, batch=batch, threads=threads)
+    if precision is not Precision.ALL:
+        check_asked(opened.card, precision.value, backend=names[0] if len(names) == 1 else None)
     results = []
-    for name in names:
-        with waiting(f"measuring {name}"):
-            results.append(bench_backend(opened, backend=name, plan=plan))
+    for name, variant in _rows(opened, names, precision):
+        with waiting(f"measuring {name} {variant.title}"):
+            results.append(bench_graph(opened, variant, backend=name, plan=plan))
     if fmt is Format.JSON:
         value = {
             "path": str(opened.path),
             "model": opened.card.name,
             "plan": asdict(plan),
-            "results": [asdict(result) for result in results],
+            "results": [
+                {**asdict(one), "speed_over_fp32": speed_over_fp32(one, results)} for one in results
+            ],
         }
         sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
     else:
         _show(opened, plan, results)
     if all(result.figures is None for result in results):
-        reasons = "; ".join(f"{result.backend}: {result.reason}" for result in results)
+        reasons = "; ".join(f"{result.title}: {result.reason}" for result in results)
         raise BackendError(
             f"No backend could be measured ({reasons}).", hint="pip install 'edgecls[cpu]'"
         )
+
+
+def _rows(bundle: Bundle, names: list[str], precision: Precision) -> Iterator[tuple[str, Variant]]:
+    """Every engine with every graph that is for it."""
+    from runtime.graphs import runnable
+
+    for name in names:
+        for variant in runnable(bundle.card, name):
+            if precision in (Precision.ALL, variant.precision):
+                yield name, variant
 
 
 def _show(bundle: Bundle, plan: BenchPlan, results: list[BenchResult]) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
-    from rich.text import Text
 
+    from runtime.bench import speed_over_fp32
     from runtime.cpu import usable_cpus
 
+    ratios = [speed_over_fp32(result, results) for result in results]
+    compared = any(one.precision != "fp32" for one in results)
     table = Table(box=None, pad_edge=False, header_style="cyan")
-    table.add_column("backend", no_wrap=True)
-    table.add_column("engine", overflow="fold")
-    for name in ("median ms", "p95 ms", "clips/s", "load ms", "peak MiB"):
+    for name in ("backend", "graph"):
+        table.add_column(name, no_wrap=True)
+    columns = ("median ms", "p95 ms", "clips/s", "load ms", "peak MiB")
+    for name in (*columns, "x fp32") if compared else columns:
         table.add_column(name, justify="right", no_wrap=True)
-    for result in results:
+    for result, ratio in zip(results, ratios, strict=True):
         figures = result.figures
         if figures is None:
-            table.add_row(result.backend, Text(result.reason, style="yellow"))
+            table.add_row(result.backend, result.graph, "[yellow]failed[/]")
             continue
         table.add_row(
             result.backend,
-            figures.engine,
+            result.graph,
             f"{figures.median_ms:.2f}",
             f"{figures.p95_ms:.2f}",
             f"{figures.clips_per_s:.1f}",
             f"{figures.load_ms:.0f}",
             f"{figures.peak_memory_mib:.0f}",
+            *(("-" if ratio is None else f"{ratio:.2f}",) if compared else ()),
         )
     threads = next((one.figures.threads for one in results if one.figures), usable_cpus())
     console = Console(highlight=False)
     console.print(
-        f"[bold]{escape(bundle.card.name)}[/]  {plan.precision}, batch {plan.batch},"
-        f" {threads} threads, {plan.iterations} runs after {plan.warmup} that do not count"
+        f"[bold]{escape(bundle.card.name)}[/]  batch {plan.batch}, {threads} threads,"
+        f" {plan.iterations} runs after {plan.warmup} that do not count"
     )
     console.print(table)
+    engines = {one.backend: one.figures.engine for one in results if one.figures}
+    for backend, engine in engines.items():
+        console.print(f"{backend}: {engine}")
+    for result in results:
+        if result.figures is None:
+            console.print(f"{result.title}: [yellow]{escape(result.reason)}[/]", soft_wrap=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from models.bundle import Bundle, open_bundle
+from models.card import Variant
 from models.errors import EdgeclsError
 from runtime.backends import backend_named
 from runtime.bench import BenchFigures, BenchPlan
@@ -18,14 +19,15 @@ from runtime.cpu import usable_cpus
 from runtime.session import SessionOptions
 
 
-def measure(bundle: Bundle, *, backend: str, plan: BenchPlan) -> BenchFigures:
+def measure(bundle: Bundle, variant: Variant, *, backend: str, plan: BenchPlan) -> BenchFigures:
     """Load, warm up, time; in this very process.
 
     Raises:
+        BundleError: The graph is missing or altered.
         BackendError: The backend failed.
     """
     engine = backend_named(backend)
-    path = bundle.model_path(plan.precision)
+    path = bundle.graph_path(variant)
     engine.probe()  # imports the engine, which is not part of loading a model
     threads = plan.threads or usable_cpus()
     shape = bundle.card.clip.input_shape(plan.batch)
@@ -85,8 +87,11 @@ def main() -> None:
     """Read the order, measure, answer with figures or with the reason why there are none."""
     order = json.load(sys.stdin)
     try:
+        bundle = open_bundle(Path(order["bundle"]))
+        (variant,) = [one for one in bundle.card.variants if one.file == order["file"]]
         figures = measure(
-            open_bundle(Path(order["bundle"])),
+            bundle,
+            variant,
             backend=order["backend"],
             plan=BenchPlan(**order["plan"]),
         )

@@ -7,18 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 from models.bundle import Bundle
 from models.card import METADATA_PREFIX, ModelCard
 from models.errors import BackendError, BundleError, EdgeclsError
 from models.spec import ClipSpec
 from runtime.backends import BACKENDS
+from runtime.comparison import TOLERANCE, Comparison, compare
+from runtime.graphs import runnable, short_title
 from runtime.onnx_metadata import onnx_metadata
-from runtime.session import Backend, Session, SessionOptions, Tensor
-
-TOLERANCE = 1e-3
-"""Largest difference of any logit that passes, as a share of the range of the reference."""
+from runtime.session import Backend, SessionOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,33 +28,17 @@ class FileCheck:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """The probe on one backend, compared with the stored reference.
+class NotRun:
+    """What could not be compared; it neither passes nor fails.
 
     Attributes:
-        backend: Its name.
-        engine: What ran.
-        clips: Number of clips compared, in each of the two ways.
-        max_abs_diff: Largest difference of any logit, one clip at a time and as one batch.
-        max_rel_diff: The same over the range of the reference logits.
-        top1_agreement: Share of clips whose best class is the same.
-        passed: `max_rel_diff` is at most `TOLERANCE`.
+        backend: Name of the backend.
+        graph: The graph that it does not run, e.g. "int8"; empty when it runs none.
+        reason: Why not, without a full stop.
     """
 
     backend: str
-    engine: str
-    clips: int
-    max_abs_diff: float
-    max_rel_diff: float
-    top1_agreement: float
-    passed: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NotRun:
-    """A backend that could not be compared; it neither passes nor fails."""
-
-    backend: str
+    graph: str
     reason: str
 
 
@@ -69,9 +50,9 @@ class VerifyReport:
         files: Files that agree with the card (any that does not is an error, not an entry).
         metadata: Whether the copy of the card inside the graph agrees; `absent` when the graph
             carries none, in which case nothing was compared.
-        comparisons: One per backend that ran.
-        not_run: Backends that did not.
-        tolerance: Largest `max_rel_diff` that passes.
+        comparisons: One per backend and graph that ran.
+        not_run: Those that did not.
+        tolerance: Largest `max_rel_diff` of an fp32 graph that passes.
     """
 
     files: tuple[FileCheck, ...]
@@ -82,7 +63,7 @@ class VerifyReport:
 
     @property
     def passed(self) -> bool:
-        """At least one backend ran, and all that ran agree with the reference."""
+        """Something ran, and all that ran agree with the reference as they should."""
         return bool(self.comparisons) and all(one.passed for one in self.comparisons)
 
 
@@ -92,9 +73,7 @@ def verify_bundle(
     backends: tuple[Backend, ...] = BACKENDS,
     options: SessionOptions | None = None,
 ) -> VerifyReport:
-    """Check a bundle's files, then its numbers on every backend that works here.
-
-    Only the fp32 graph is held to the tolerance; of other variants the file is checked.
+    """Check a bundle's files, then its numbers: every graph on every backend that runs it here.
 
     Args:
         bundle: Opened, which means that its card is valid.
@@ -103,27 +82,32 @@ def verify_bundle(
 
     Raises:
         BundleError: A file is missing or altered, or the graph contradicts the card.
-        BackendError: No backend could run the model.
+        BackendError: No backend could run the fp32 graph.
     """
-    card = bundle.card
     files = tuple(_check_files(bundle))
     metadata = _compare_metadata(bundle)
     clips, reference = bundle.probe()
-    path = bundle.model_path("fp32")
     comparisons: list[Comparison] = []
     not_run: list[NotRun] = []
     for backend in backends:
         probe = backend.probe()
         if not probe.ok:
-            not_run.append(NotRun(backend=backend.name, reason=probe.reason))
+            not_run.append(NotRun(backend=backend.name, graph="", reason=probe.reason))
             continue
-        try:
-            with backend.open(path, card, options or SessionOptions()) as session:
-                comparisons.append(compare(session, clips, reference))
-        except EdgeclsError as error:
-            not_run.append(NotRun(backend=backend.name, reason=error.message.rstrip(".")))
-    if not comparisons:
-        reasons = "; ".join(f"{no.backend}: {no.reason}" for no in not_run)
+        for variant in runnable(bundle.card, backend.name):
+            path = bundle.graph_path(variant)
+            try:
+                with backend.open(path, bundle.card, options or SessionOptions()) as session:
+                    comparisons.append(compare(session, clips, reference, variant=variant))
+            except EdgeclsError as error:
+                reason = error.message.rstrip(".")
+                not_run.append(
+                    NotRun(backend=backend.name, graph=short_title(variant), reason=reason)
+                )
+    if not any(one.precision == "fp32" for one in comparisons):
+        reasons = "; ".join(
+            f"{no.backend}: {no.reason}" for no in not_run if no.graph in ("", "fp32")
+        )
         raise BackendError(
             f"The files of {bundle.path} are intact, but no backend could run the model"
             f" ({reasons}).",
@@ -131,44 +115,6 @@ def verify_bundle(
         )
     return VerifyReport(
         files=files, metadata=metadata, comparisons=tuple(comparisons), not_run=tuple(not_run)
-    )
-
-
-def compare(session: Session, clips: Tensor, reference: Tensor) -> Comparison:
-    """Run the probe one clip at a time and as one batch, and compare both with the reference.
-
-    Args:
-        session: Open.
-        clips: float32 [P, T, 3, H, W].
-        reference: float32 [P, classes].
-
-    Raises:
-        BackendError: The engine failed, or gave logits of another shape.
-    """
-    singly = np.concatenate([session.run(clips[at : at + 1]) for at in range(len(clips))])
-    at_once = session.run(clips)
-    for logits in (singly, at_once):
-        if logits.shape != reference.shape:
-            raise BackendError(
-                f"The engine returned logits of shape {list(logits.shape)} for {len(clips)} clips;"
-                f" expected {list(reference.shape)}."
-            )
-    logits = np.concatenate([singly, at_once])
-    twice = np.concatenate([reference, reference])
-    max_abs_diff = float(np.abs(logits - twice).max())
-    spread = float(np.ptp(reference))
-    if spread > 0:
-        max_rel_diff = max_abs_diff / spread
-    else:
-        max_rel_diff = 0.0 if max_abs_diff == 0 else float("inf")
-    return Comparison(
-        backend=session.backend,
-        engine=session.engine,
-        clips=len(clips),
-        max_abs_diff=max_abs_diff,
-        max_rel_diff=max_rel_diff,
-        top1_agreement=float((logits.argmax(axis=1) == twice.argmax(axis=1)).mean()),
-        passed=max_rel_diff <= TOLERANCE,  # False for NaN
     )
 
 

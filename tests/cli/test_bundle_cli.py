@@ -112,7 +112,7 @@ def test_models_list() -> None:
     assert all(len(line) <= 80 for line in done.stdout.splitlines())
     assert "pptsmv2-16f-dml" in done.stdout
     entries = json.loads(edgecls("models", "list", "--json").stdout)["models"]
-    assert {entry["family"] for entry in entries} == {"pp-tsmv2", "pp-tsm"}
+    assert {entry["family"] for entry in entries} > {"pp-tsmv2", "pp-tsm"}
 
 
 def test_models_pull_unknown_name() -> None:

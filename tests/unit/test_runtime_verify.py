@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from models.bundle import Bundle, open_bundle
-from models.card import CARD_NAME, BundleFile
+from models.card import CARD_NAME, BundleFile, ModelCard, Variant, VariantCheck
 from models.errors import BackendError, BundleError
 from models.spec import ClipSpec
 from runtime.backends import BACKENDS
+from runtime.comparison import TOLERANCE, compare, least_agreement, tolerance
 from runtime.onnx_metadata import onnx_metadata
-from runtime.session import Backend, Probe
-from runtime.verify import TOLERANCE, compare, verify_bundle
+from runtime.session import Backend, Probe, Session, SessionOptions
+from runtime.verify import verify_bundle
 from tests.tiny_models import LABELS, tiny_network, write_tiny_bundle, write_tiny_onnx
+from tests.variants import add_graph, add_int8
 
+FP32 = Variant(file="model.onnx", sha256="0" * 64, size_bytes=1, precision="fp32")
 WORKING = tuple(backend for backend in BACKENDS if backend.probe().ok)
 ABSENT = Backend(
     name="absent",
@@ -139,15 +144,98 @@ class _Constant:
 def test_tolerance(row: list[float], passed: bool, top1: float) -> None:
     clips = np.zeros((2, 4, 3, 16, 16), np.float32)
     reference = np.array([[0.0, 10.0], [0.0, 10.0]], np.float32)
-    result = compare(_Constant(row), clips, reference)  # type: ignore[arg-type]
+    result = compare(_Constant(row), clips, reference, variant=FP32)  # type: ignore[arg-type]
     assert (result.passed, result.top1_agreement) == (passed, top1)
+
+
+def recorded(precision: str, *, max_rel_diff: float, top1_agreement: float = 1.0) -> Variant:
+    """A graph whose difference is in the card."""
+    check = VariantCheck(
+        clips=3, max_rel_diff=max_rel_diff, max_probability_diff=0.1, top1_agreement=top1_agreement
+    )
+    return Variant.model_validate({**FP32.model_dump(), "precision": precision, "check": check})
+
+
+@pytest.mark.parametrize(
+    ("variant", "allowed"),
+    [
+        (FP32, TOLERANCE),
+        (recorded("fp32", max_rel_diff=0.5), TOLERANCE),
+        (recorded("fp16", max_rel_diff=2e-3), 8e-3),
+        (recorded("fp16", max_rel_diff=1e-6), TOLERANCE),
+        (recorded("int8", max_rel_diff=0.2), 0.3),
+        (FP32.model_copy(update={"precision": "fp16"}), 2e-2),
+        (FP32.model_copy(update={"precision": "int8"}), 0.5),
+    ],
+)
+def test_tolerance_of_a_graph(variant: Variant, allowed: float) -> None:
+    assert tolerance(variant) == pytest.approx(allowed)
+
+
+@pytest.mark.parametrize(
+    ("off", "passed"), [(0.0, True), (2.99, True), (3.01, False), (float("nan"), False)]
+)
+def test_int8_is_held_to_its_record(off: float, passed: bool) -> None:
+    clips = np.zeros((2, 4, 3, 16, 16), np.float32)
+    reference = np.array([[0.0, 10.0], [0.0, 10.0]], np.float32)
+    variant = recorded("int8", max_rel_diff=0.2)
+    result = compare(_Constant([off, 10.0]), clips, reference, variant=variant)  # type: ignore[arg-type]
+    assert result.tolerance == pytest.approx(0.3)
+    assert result.passed is passed
+    assert (result.title, result.precision) == ("constant int8", "int8")
+
+
+def test_int8_may_lose_one_close_decision_but_not_two() -> None:
+    clips = np.zeros((3, 4, 3, 16, 16), np.float32)
+    variant = recorded("int8", max_rel_diff=0.2)
+    assert least_agreement(variant, 3) == pytest.approx(2 / 3)
+    assert least_agreement(recorded("fp16", max_rel_diff=0.2), 3) == 0
+    one = np.array([[0.0, 1.0, 10.0], [0.0, 10.0, 9.0], [0.0, 1.0, 10.0]], np.float32)
+    session = _Constant([0.0, 8.5, 9.0])
+    close = np.array([[0, 8.0, 9.0], [0, 9.0, 8.0], [0, 8.0, 10.0]], np.float32)
+    assert compare(session, clips, close, variant=variant).passed  # type: ignore[arg-type]
+    two = np.array([[0, 9.0, 8.0], [0, 9.0, 8.0], [0, 8.0, 10.0]], np.float32)
+    result = compare(session, clips, two, variant=variant)  # type: ignore[arg-type]
+    assert (result.passed, result.max_rel_diff <= result.tolerance) == (False, True)
+    assert not compare(session, clips, one, variant=variant).passed  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(not WORKING, reason="no engine installed")
+def test_every_graph_runs_where_it_can(bundle: Bundle) -> None:
+    more = add_graph(bundle, "model.batch2.onnx", precision="fp32", batch=2)
+    more = add_graph(more, "model.fp16.onnx", precision="fp16")
+    more = add_int8(more)
+    report = verify_bundle(more, backends=(*WORKING, ABSENT))
+    assert report.passed
+    graphs = ["fp32", "fp32, batch 2", "fp16", "int8"]
+    assert [(one.backend, one.graph) for one in report.comparisons] == [
+        (backend.name, graph) for backend in WORKING for graph in graphs
+    ]
+
+
+@pytest.mark.skipif(not WORKING, reason="no engine installed")
+def test_a_graph_that_one_engine_does_not_load_is_listed(bundle: Bundle) -> None:
+    broken = add_int8(bundle)
+    own = replace(WORKING[0], open=_refusing_int8(WORKING[0]))
+    report = verify_bundle(broken, backends=(own,))
+    assert report.passed
+    assert [(no.backend, no.graph) for no in report.not_run] == [(own.name, "int8")]
+
+
+def _refusing_int8(backend: Backend) -> Callable[[Path, ModelCard, SessionOptions], Session]:
+    def opening(path: Path, card: ModelCard, options: SessionOptions) -> Session:
+        if "int8" in path.name:
+            raise BackendError("u8 is not supported.")
+        return backend.open(path, card, options)
+
+    return opening
 
 
 @pytest.mark.parametrize("row", [[0.0], [0.0, 1.0, 2.0]])
 def test_logits_of_another_shape(row: list[float]) -> None:
     clips, reference = np.zeros((2, 4, 3, 16, 16), np.float32), np.ones((2, 2), np.float32)
     with pytest.raises(BackendError, match=rf"logits of shape \[2, {len(row)}\] for 2 clips"):
-        compare(_Constant(row), clips, reference)  # type: ignore[arg-type]
+        compare(_Constant(row), clips, reference, variant=FP32)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "{}", "7", "not JSON"])
@@ -167,8 +255,8 @@ def test_metadata_that_is_none(bundle: Bundle, text: str) -> None:
 def test_constant_reference_needs_equality() -> None:
     clips = np.zeros((1, 4, 3, 16, 16), np.float32)
     flat = np.ones((1, 2), np.float32)
-    assert compare(_Constant([1.0, 1.0]), clips, flat).passed  # type: ignore[arg-type]
-    assert not compare(_Constant([1.0, 1.001]), clips, flat).passed  # type: ignore[arg-type]
+    assert compare(_Constant([1.0, 1.0]), clips, flat, variant=FP32).passed  # type: ignore[arg-type]
+    assert not compare(_Constant([1.0, 1.001]), clips, flat, variant=FP32).passed  # type: ignore[arg-type]
 
 
 def test_metadata_reader_agrees_with_onnx(bundle: Bundle) -> None:
