@@ -37,6 +37,9 @@ _LOG_LINES = 8
 QUIET_S, QUIET_BYTES_PER_S = 50.0, 5_000_000
 """How long reading, exporting and folding may each take: so long, and 1 s more per 5 MB."""
 
+PATIENCE_S = 5.0
+"""How long a child may take to clear up after itself."""
+
 Report = Callable[[dict[str, Any]], None]
 """Takes one event of the child: a dict with its name under `event`."""
 
@@ -214,7 +217,7 @@ def _end(child: subprocess.Popen[str]) -> None:
     if child.poll() is None:
         child.send_signal(signal.SIGINT)
         try:
-            child.wait(timeout=5)
+            child.wait(timeout=PATIENCE_S)
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()

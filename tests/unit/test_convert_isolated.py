@@ -113,6 +113,24 @@ def test_a_crash_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
+def test_an_interruption_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while native code hangs, which does not listen."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "scratch"))
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr(isolated, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(isolated, "_ROOT", tmp_path)
+    deaf = f"trap '' INT\n{LITTER}\necho '{json.dumps(step(STEPS[0], 1))}'\nexec sleep 60"
+    fake_child(tmp_path, monkeypatch, deaf)
+
+    def interrupted(title: str, done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        convert_isolated(request(tmp_path), interrupted)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["python", "scratch"]
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
 def test_only_what_is_the_childs_own_is_cleared_away(tmp_path: Path) -> None:
     target = tmp_path / "made/bundle"
     parents = missing_parents(target)
