@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from calibration.report import REPORT_FOLDER, REPORT_NAME, Report
+from calibration.report_page import PAGE_NAME, page
 from models.bundle import BUILTIN_BUNDLE, Bundle, open_bundle
 from models.card import CARD_NAME, BundleFile, Variant
 from models.errors import BundleError, EdgeclsError, OutputError
@@ -27,6 +28,7 @@ MARK = "int8"
 
 _TEMPORARY = ".calibrate.tmp"
 _PENDING = "report.next.json"
+_PENDING_PAGE = "report.next.html"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +77,7 @@ def locked_bundle(path: Path) -> Iterator[Bundle]:
 def add_graphs(
     bundle: Bundle, graphs: Sequence[NewGraph], report: Report, *, replaced: str = "int8"
 ) -> Bundle:
-    """Add graphs and the report; graphs of that precision that were there before go.
+    """Add graphs, the report and its page; graphs of that precision that were there before go.
 
     Args:
         bundle: Opened by `locked_bundle`.
@@ -107,7 +109,9 @@ def add_graphs(
         card = type(card).model_validate(card.model_dump())
         reports = folder / REPORT_FOLDER
         reports.mkdir(exist_ok=True)
-        _write(_renamed(report, names), reports / _PENDING)
+        named = _renamed(report, names)
+        _write(page(named), reports / _PENDING_PAGE)  # first: beside _PENDING there is its page
+        _write(named.model_dump_json(indent=1) + "\n", reports / _PENDING)
         if open_bundle(folder).card != bundle.card:
             raise BundleError(
                 f"{folder} was changed by another program meanwhile; nothing was added.",
@@ -153,7 +157,7 @@ def _fits(report: Report, bundle: Bundle) -> bool:
     return {one.sha256 for one in report.targets} == digests
 
 
-def _renamed(report: Report, names: dict[str, str]) -> str:
+def _renamed(report: Report, names: dict[str, str]) -> Report:
     """The report with the files' names in the bundle."""
     targets = [
         one.model_copy(
@@ -167,7 +171,7 @@ def _renamed(report: Report, names: dict[str, str]) -> str:
         )
         for one in report.targets
     ]
-    return report.model_copy(update={"targets": tuple(targets)}).model_dump_json(indent=1) + "\n"
+    return report.model_copy(update={"targets": tuple(targets)})
 
 
 def _entry(variant: Variant, path: Path, weights: Path | None) -> Variant:
@@ -227,13 +231,17 @@ def _clear_away(folder: Path, bundle: Bundle) -> None:
         if path.name.endswith(_TEMPORARY) or (ours and path.name not in known):
             path.unlink(missing_ok=True)
     pending = folder / REPORT_FOLDER / _PENDING
+    pending_page = folder / REPORT_FOLDER / _PENDING_PAGE
     if pending.is_file():
         with contextlib.suppress(ValueError):
             report = Report.model_validate_json(pending.read_text(encoding="utf-8"))
             if _fits(report, bundle):
+                if pending_page.is_file():  # else it has its name already
+                    pending_page.replace(pending_page.with_name(PAGE_NAME))
                 pending.replace(pending.with_name(REPORT_NAME))
                 return
         pending.unlink()
+    pending_page.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

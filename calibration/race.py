@@ -22,7 +22,7 @@ MOST_RUNS, LEAST_RUNS = 40, 5
 
 _WARM_UP = 2
 
-_WORTH_IT = 1.05
+WORTH_IT = 1.05
 """Times as fast as fp32 from which INT8 is called faster."""
 
 
@@ -88,8 +88,8 @@ def advice(races: Sequence[Race]) -> str:
     """What to make of the speed, one sentence."""
     if not races:
         return "The speed was not measured."
-    faster = [one for one in races if one.ratio >= _WORTH_IT]
-    slower = [one for one in races if one.ratio < _WORTH_IT]
+    faster = [one for one in races if one.ratio >= WORTH_IT]
+    slower = [one for one in races if one.ratio < WORTH_IT]
 
     def figures(those: Sequence[Race]) -> str:
         return ", ".join(f"{one.backend} {one.ratio:.2f}" for one in those)

@@ -103,7 +103,7 @@ def calibrate(
 
     Layers go back to fp32 until the budget holds. If it cannot hold nothing is
     added, the exit code is 13. Speed is measured here, and all of it is in
-    BUNDLE/calibration/report.json.
+    BUNDLE/calibration/: report.html to look at, report.json.
 
     Example: edgecls calibrate my-bundle --clips videos/ --budget 0.5
     """
@@ -157,8 +157,8 @@ def _show(done: Calibrated) -> None:
         for line in _lines(target):
             sys.stdout.write(f"  {line}\n")
     sys.stdout.write(
-        f"report: {done.bundle.path / 'calibration' / 'report.json'} ({report.duration_s:.0f} s,"
-        f" {report.peak_memory_mib:.0f} MiB)\n"
+        f"report: {done.bundle.path / 'calibration' / 'report.html'} and .json"
+        f" ({report.duration_s:.0f} s, {report.peak_memory_mib:.0f} MiB)\n"
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_cli.options import BundleArgument, named_bundle, open_bundle_argument
+from models.errors import BundleError, UsageError
 
 if TYPE_CHECKING:
     from models.bundle import Bundle
@@ -28,6 +29,15 @@ DiffOption = Annotated[
 def inspect(
     bundle: BundleArgument = None,
     other: DiffOption = None,
+    page: Annotated[
+        Path | None,
+        typer.Option(
+            "--page",
+            metavar="FILE",
+            show_default=False,
+            help="Write the report of its calibration to FILE, as a page (HTML) to show.",
+        ),
+    ] = None,
     as_json: Annotated[
         bool,
         typer.Option("--json", help="The card, or the differences, as JSON."),
@@ -40,8 +50,12 @@ def inspect(
     """
     from models.bundle import open_bundle
 
+    if page is not None and (as_json or other is not None):
+        raise UsageError("--page writes a page of one bundle: leave out --json and --diff.")
     opened = open_bundle_argument(bundle)
-    if other is not None:
+    if page is not None:
+        _write_page(opened, page)
+    elif other is not None:
         _compare(opened, open_bundle(named_bundle(other)), as_json=as_json)
     elif as_json:
         _write_json({"path": str(opened.path), "card": opened.card.model_dump(mode="json")})
@@ -75,6 +89,20 @@ def _compare(a: Bundle, b: Bundle, *, as_json: bool) -> None:
     from edge_cli.diff_view import show_differences
 
     show_differences(a, b, differences, console=Console(highlight=False))
+
+
+def _write_page(bundle: Bundle, path: Path) -> None:
+    from calibration.bundle_change import read_report
+    from calibration.report_page import write_page
+
+    report = read_report(bundle)
+    if report is None:
+        raise BundleError(
+            f"{bundle.path} has no report of a calibration that its INT8 graphs come from.",
+            hint=f"edgecls calibrate {bundle.path} --clips FOLDER",
+        )
+    write_page(report, path)
+    sys.stdout.write(f"{path}\n")
 
 
 def _write_json(value: object) -> None:

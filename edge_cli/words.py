@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from models.sizes import size_in_words as size_in_words
+
 if TYPE_CHECKING:
     from models.spec import ClipSpec
 
@@ -14,16 +16,6 @@ _VIEWS = {
     1: "the centre crop alone",
     10: "10 views: centre and corners, each also mirrored; their logits averaged",
 }
-
-
-def size_in_words(size_bytes: int) -> str:
-    """E.g. "24.1 MB", "1.4 kB", "12 bytes"."""
-    if size_bytes < 1000:
-        return f"{size_bytes} bytes"
-    for unit, factor in (("kB", 1e3), ("MB", 1e6)):
-        if size_bytes < 999.95 * factor:
-            return f"{size_bytes / factor:.1f} {unit}"
-    return f"{size_bytes / 1e9:.1f} GB"
 
 
 def preprocessing_in_words(clip: ClipSpec) -> tuple[str, ...]:

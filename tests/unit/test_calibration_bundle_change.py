@@ -29,6 +29,8 @@ from models.errors import BundleError, OutputError
 from tests.cli.command import ROOT, environment
 from tests.tiny_models import write_tiny_bundle
 
+PAGE_AND_REPORT = ["report.html", "report.json"]
+
 
 def an_int8() -> Int8:
     return Int8(
@@ -178,7 +180,9 @@ def test_graphs_are_added_and_replaced(folder: Path, tmp_path: Path) -> None:
         *("card.json", "model.onnx", "probe.npz", "calibration"),
         *("model.int8-2.onnx", "model.int8.openvino-2.xml", "model.int8.openvino-2.bin"),
     }
-    assert [path.name for path in (folder / "calibration").iterdir()] == ["report.json"]
+    assert sorted(path.name for path in (folder / "calibration").iterdir()) == PAGE_AND_REPORT
+    page = (folder / "calibration" / "report.html").read_text(encoding="utf-8")
+    assert "model.int8.openvino-2.xml" in page
 
 
 def test_a_missing_weights_file_is_noticed(folder: Path, tmp_path: Path) -> None:
@@ -238,6 +242,7 @@ def test_killed_at_any_step_it_is_the_old_bundle_or_the_new_one(
         add(copy, tmp_path / "scratch", b"three")  # and nothing is in the way of the next
         assert int8_content(copy) == {b"three", b"threex", b"threew"}
         assert not [path for path in copy.rglob("*") if path.name.endswith(".tmp")]
+        assert sorted(path.name for path in (copy / "calibration").iterdir()) == PAGE_AND_REPORT
         assert len(list(copy.glob("model.int8*"))) == 3
         shutil.rmtree(copy)
         if os.WIFEXITED(status):
