@@ -99,7 +99,8 @@ def test_bench_json(bundle: Bundle) -> None:
     value = json.loads(edgecls("bench", bundle.path, *words).stdout)
     assert (value["plan"]["batch"], value["plan"]["iterations"]) == (2, 4)
     (result,) = value["results"]
-    assert result["reason"] == ""
+    assert (result["reason"], result["graph"], result["file"]) == ("", "fp32", "model.onnx")
+    assert result["speed_over_fp32"] == 1.0
     assert result["figures"]["peak_memory_mib"] > 20
 
 
