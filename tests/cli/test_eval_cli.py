@@ -297,7 +297,7 @@ def test_results_are_not_mixed_or_lost(
     assert "made with another --backend (cpu, now openvino)" in said[-2]
     said = failing(*words, "--resume", out, "--views", 10, code=2)
     assert "made with another --views (1, now 10)" in said[-2]
-    assert "(asked for)" in said[0], "the backend of then"
+    assert "cpu asked for)" in said[0], "the backend of then"
     said = failing(*words, "--resume", out, "-o", out, code=2)
     assert "Leave one of the two out" in said[-1]
     failing(*words, "--resume", tmp_path / "absent", code=12)
