@@ -59,7 +59,7 @@ def _open(path: Path, card: ModelCard, options: SessionOptions) -> Session:
         "INFERENCE_PRECISION_HINT": "f32",
         "ENABLE_CPU_PINNING": False,
     }
-    if path.suffix == ".onnx":  # OpenVINO's own format is its own to check
+    if path.suffix != ".xml":  # OpenVINO's own format is its own to check
         check_graph(path, backend=_NAME)
     with engine_errors(_NAME, loading(path)):
         core = openvino.Core()

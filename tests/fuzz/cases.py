@@ -21,6 +21,7 @@ from tests.fuzz.probe_edits import edit_probe
 from tests.fuzz.seeds import FRAMES, SIZE, Seeds
 from tests.fuzz.tree_edits import edit_tree, json_text
 from tests.fuzz.weights_edits import edit_pdiparams, edit_safetensors
+from tests.fuzz.xml_edits import edit_xml
 from tests.fuzz.yaml_edits import edit_yaml
 from tests.onnx_models import FRAMES as ONNX_FRAMES
 from tests.onnx_models import SIZE as ONNX_SIZE
@@ -255,11 +256,27 @@ def _probe(shop: Workshop) -> Written:
     return Written(path=folder)
 
 
+def _ir(shop: Workshop) -> Written:
+    """The graph in OpenVINO's own format, or its weights."""
+    folder = shop.copy("ir")
+    name = shop.rng.choice(("model.int8.xml",) * 4 + ("model.int8.bin",))
+    content = (folder / name).read_bytes()
+    if name.endswith("xml") and shop.rng.random() < 0.7:
+        content = edit_xml(shop.rng, content)
+    else:
+        content = edit_bytes(shop.rng, content, other=shop.other("onnx"))
+    (folder / name).write_bytes(content)
+    _match(folder, name, shop.rng)
+    return Written(path=folder)
+
+
 def _match(folder: Path, name: str, rng: Random) -> None:
     """Let the card state the digest of a damaged file; nearly always."""
     card = json.loads((folder / "card.json").read_text())
     content = (folder / name).read_bytes()
-    entry = card["probe"] if name == "probe.npz" else card["variants"][0]
+    graphs = card["variants"]
+    weights = [graph["weights"] for graph in graphs if graph.get("weights")]
+    entry = next(one for one in (card["probe"], *graphs, *weights) if one["file"] == name)
     if rng.random() < 0.95:
         entry |= {"sha256": hashlib.sha256(content).hexdigest(), "size_bytes": len(content)}
     if rng.random() < 0.1:
@@ -277,6 +294,7 @@ KINDS: dict[str, Kind] = {
     "onnx": Kind(share=36, process="conversion", write=_onnx, needs_paddle=False),
     "card.json": Kind(share=20, process="user", write=_card, needs_paddle=False),
     "graph": Kind(share=30, process="user", write=_graph, needs_paddle=False),
+    "ir": Kind(share=16, process="user", write=_ir, needs_paddle=False),
     "probe": Kind(share=10, process="user", write=_probe, needs_paddle=False),
 }
 

@@ -138,6 +138,10 @@ _COMMANDS: dict[str, tuple[tuple[str, ...], ...]] = {
         (*_RUN, "--format", "jsonl"),
     ),
     "graph": (("verify", "{}"), (*_RUN, "--backend", "cpu"), (*_RUN, "--format", "csv")),
+    "ir": (
+        ("verify", "{}", "--backend", "openvino"),
+        (*_RUN, "--backend", "openvino", "--precision", "int8"),
+    ),
     "probe": (("verify", "{}"), ("verify", "{}", "--json", "--backend", "cpu")),
 }
 """What reads each file of a bundle."""

@@ -6,12 +6,17 @@ import json
 import os
 import pickle
 import struct
+import traceback
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from models.bundle import open_bundle
+from models.card import CARD_NAME, BundleFile
 from tests.checkpoints import (
     narrow_pptsm,
     narrow_pptsmv2,
@@ -56,6 +61,7 @@ def make_seeds(folder: Path, *, paddle: bool) -> Seeds:
     _onnx(folder / "onnx")
     write_tiny_bundle(folder / "bundle" / "tiny")
     write_tiny_bundle(folder / "bundle" / "tiny1", batch=1)
+    _in_a_fork(lambda: _with_openvino_graph(folder / "ir" / "tiny"))
     if paddle:
         _exports(folder)
     return Seeds(folder, paddle)
@@ -158,28 +164,57 @@ def _exports(folder: Path) -> None:
     ):
         target = folder / kind / family
         target.mkdir(parents=True)
-        pid = os.fork()
-        if pid == 0:
-            _export_and_exit(folder / "pdparams" / source, target, old=kind == "pdmodel")
-        _, status = os.waitpid(pid, 0)
-        if status:
-            raise RuntimeError(f"the export of {family} as {kind} failed")
+        path, old = folder / "pdparams" / source, kind == "pdmodel"
+        _in_a_fork(partial(_export_as, path, target, old=old))
 
 
-def _export_and_exit(source: Path, target: Path, *, old: bool) -> None:
-    """Export in a fork, so that the parent's Paddle stays as it is."""
+def _in_a_fork(work: Callable[[], None]) -> None:
+    """Do something in a fork, so that the libraries of this process stay as they are."""
+    pid = os.fork()
+    if pid == 0:
+        quiet = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(quiet, 1)
+        try:
+            work()
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(pid, 0)
+    if status:
+        raise RuntimeError("a seed could not be made")
+
+
+def _with_openvino_graph(folder: Path) -> None:
+    """A bundle that also has a graph in OpenVINO's own format, as calibration writes them."""
+    import openvino
+
+    bundle = write_tiny_bundle(folder)
+    model = openvino.Core().read_model(str(bundle.model_path()))
+    openvino.save_model(model, str(folder / "model.int8.xml"), compress_to_fp16=False)
+    card = json.loads(bundle.card.to_json())
+    figures = {"max_rel_diff": 0.0, "max_probability_diff": 0.0, "top1_agreement": 1.0}
+    card["variants"].append(
+        {
+            **BundleFile.of(folder / "model.int8.xml").model_dump(),
+            "precision": "int8",
+            "engine": "openvino",
+            "weights": BundleFile.of(folder / "model.int8.bin").model_dump(),
+            "check": {"clips": 3, **figures},
+        }
+    )
+    (folder / CARD_NAME).write_text(json.dumps(card))
+    open_bundle(folder)
+
+
+def _export_as(source: Path, target: Path, *, old: bool) -> None:
+    """Export as Paddle 3 does, or as Paddle 2 did."""
     import paddle
 
-    quiet = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(quiet, 1)
-    os.dup2(quiet, 2)
-    try:
-        with paddle.pir_utils.OldIrGuard() if old else nullcontext():
-            paddle.disable_static()
-            _export(source, target, family=target.name)
-        os._exit(0)
-    finally:
-        os._exit(1)
+    with paddle.pir_utils.OldIrGuard() if old else nullcontext():
+        paddle.disable_static()
+        _export(source, target, family=target.name)
 
 
 def _export(source: Path, target: Path, *, family: str) -> None:
