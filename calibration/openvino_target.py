@@ -54,15 +54,41 @@ class OpenVinoResult:
 
 
 def first_sentence(error: EdgeclsError, scratch: Path) -> str:
-    """First line of a message, without the folder that is gone by the time it is read."""
-    return error.message.splitlines()[0].replace(f"{scratch}{os.sep}", "")
+    """First line of a message, without what is wrong by the time it is read in a note.
+
+    That is the folder, which is gone, and that nothing was added.
+    """
+    line = error.message.splitlines()[0].replace(f"{scratch}{os.sep}", "")
+    return line.removesuffix(" Nothing was added.")
+
+
+def shared_on_openvino(gate: Gate, shared: Passed) -> Passed | EdgeclsError:
+    """Let the graph for every engine, which passed elsewhere, pass on OpenVINO too.
+
+    Args:
+        gate: On OpenVINO.
+        shared: The graph.
+
+    Returns:
+        The graph with the figures of OpenVINO; a CalibrationError when it runs there but misses
+        the budget, a BackendError when it does not run.
+    """
+    try:
+        return gate.passed(
+            shared.recipe,
+            lambda _: shared.path,
+            title="checking ONNX on OpenVINO",
+            repair=False,
+        )
+    except (CalibrationError, BackendError) as error:
+        return error
 
 
 def fastest_on_openvino(
     gate: Gate,
     recipe: Recipe,
     *,
-    shared: Path | None,
+    shared: Passed | EdgeclsError | None,
     write_qdq: WriteQdq,
     qdq_writer: str,
     nncf: NncfWriter,
@@ -77,7 +103,8 @@ def fastest_on_openvino(
     Args:
         gate: On OpenVINO.
         recipe: That of the graph for every engine.
-        shared: The graph for every engine; None when none is made.
+        shared: What `shared_on_openvino` gave of the graph for every engine; None when none is
+            made.
         write_qdq: Writes ONNX graphs.
         qdq_writer: Its name.
         nncf: Writes OpenVINO's own.
@@ -90,14 +117,15 @@ def fastest_on_openvino(
     notes: list[str] = []
     entrants: list[Entrant] = []
 
-    def enter(
-        name: str, writer: str, attempt: Callable[[], Passed], *, is_shared: bool = False
-    ) -> EdgeclsError | None:
+    def drop(name: str, error: EdgeclsError) -> None:
+        reason = shorten(first_sentence(error, scratch), _LONGEST_REASON, placeholder=" …")
+        notes.append(f"On OpenVINO, {name} was dropped: {reason}")
+
+    def enter(name: str, writer: str, attempt: Callable[[], Passed]) -> EdgeclsError | None:
         try:
-            entrants.append(Entrant(writer=writer, passed=attempt(), shared=is_shared))
+            entrants.append(Entrant(writer=writer, passed=attempt(), shared=False))
         except (CalibrationError, BackendError) as error:
-            reason = shorten(first_sentence(error, scratch), _LONGEST_REASON, placeholder=" …")
-            notes.append(f"On OpenVINO, {name} was dropped: {reason}")
+            drop(name, error)
             return error
         return None
 
@@ -110,15 +138,11 @@ def fastest_on_openvino(
 
     gate.judge.fp32(BACKEND, gate.judge.clips.held_out)  # fails here if OpenVINO does not work
     failed: EdgeclsError | None = None
-    if shared is not None:
-        failed = enter(
-            "the ONNX graph for every engine",
-            qdq_writer,
-            lambda: gate.passed(
-                recipe, lambda _: shared, title="checking ONNX on OpenVINO", repair=False
-            ),
-            is_shared=True,
-        )
+    if isinstance(shared, Passed):
+        entrants.append(Entrant(writer=qdq_writer, passed=shared, shared=True))
+    elif shared is not None:
+        drop("the ONNX graph for every engine", shared)
+        failed = shared
     if shared is None or isinstance(failed, CalibrationError):
         own_onnx = with_qdq(recipe, f"openvino.{recipe.activations}.onnx")
         failed = enter("an ONNX graph of its own", qdq_writer, own_onnx)
@@ -140,7 +164,6 @@ def fastest_on_openvino(
             lambda one: nncf.write(one, scratch / "openvino.xml"),
             title="checking NNCF's graph",
         ),
-        is_shared=False,
     )
     if not entrants:
         raise CalibrationError(

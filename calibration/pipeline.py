@@ -10,6 +10,7 @@ from pathlib import Path
 
 from calibration.agreement import answers
 from calibration.bundle_change import NewGraph, add_graphs, locked_bundle, read_report
+from calibration.card_entry import CardEntries, weights_of
 from calibration.clip_choice import Wanted
 from calibration.clip_list import ListOptions, checked, merged, read_clips
 from calibration.clip_set import (
@@ -25,7 +26,12 @@ from calibration.histogram import Histogram
 from calibration.judge import Judge
 from calibration.nncf_target import NncfWriter, require_nncf
 from calibration.openvino_target import BACKEND as OPENVINO
-from calibration.openvino_target import Entrant, fastest_on_openvino, first_sentence
+from calibration.openvino_target import (
+    Entrant,
+    fastest_on_openvino,
+    first_sentence,
+    shared_on_openvino,
+)
 from calibration.processor import processor
 from calibration.qdq import Fp32Graph, only_layer, range_entries, read_fp32, write_qdq
 from calibration.race import advice, as_race, race
@@ -43,10 +49,12 @@ from calibration.report import (
 )
 from calibration.request import CalibrateRequest
 from calibration.search import chosen, searched
+from calibration.text_file import printable
 from models.bundle import Bundle
-from models.card import Int8, ModelCard, Variant, sha256_of
-from models.errors import BackendError, CalibrationError
+from models.card import ModelCard, sha256_of
+from models.errors import BackendError, CalibrationError, EdgeclsError
 from models.version import edgecls_version
+from runtime.backends import backend_named
 from runtime.bench_worker import peak_memory_bytes
 
 CPU = "cpu"
@@ -98,8 +106,8 @@ def calibrate(request: CalibrateRequest, on_step: OnStep) -> Calibrated:
             family=bundle.card.family,
             fp32_sha256=bundle.card.variants[0].sha256,
             settings=Settings(
-                sources=request.clips,
-                labels=None if request.labels is None else str(request.labels),
+                sources=tuple(map(printable, request.clips)),
+                labels=None if request.labels is None else printable(str(request.labels)),
                 random_data=work.random_data,
                 method=request.method,
                 samples=request.samples,
@@ -140,6 +148,7 @@ def _prepared(
     request: CalibrateRequest, bundle: Bundle, store: ClipStore, scratch: Path, on_step: OnStep
 ) -> _Work:
     graph = read_fp32(bundle.model_path("fp32"))
+    bundle.probe()  # an altered one is refused here, not at the end
     if OPENVINO in request.targets:
         require_nncf()
     clips = clip_set(request, bundle.card, store, on_step)
@@ -217,21 +226,40 @@ class _Work:
             )
             entrant = Entrant(writer=self.writer, passed=shared, shared=True)
             kept.append(("onnx", entrant, CPU, self._raced(CPU, shared.path, notes)))
+        there = None if shared is None else self._on_openvino(shared)
+        failed_on = (OPENVINO,) if isinstance(there, CalibrationError) else ()
         if "openvino" in self.request.targets:
-            self._add_openvino(recipe if shared is None else shared.recipe, shared, kept, notes)
+            self._add_openvino(recipe if shared is None else shared.recipe, there, kept, notes)
+        elif isinstance(there, CalibrationError):
+            notes.append(
+                "On OpenVINO the ONNX graph misses the budget, so it is only used there when it is"
+                f" asked for by name: {first_sentence(there, self.scratch)}"
+            )
         elif shared is not None:
             kept[0][3].extend(self._raced(OPENVINO, shared.path, notes))
         reports = tuple(self._report(*one, candidates=candidates) for one in kept)
+        entries = CardEntries(
+            bundle=self.judge.bundle,
+            clips=self.clips,
+            layers=self.graph.layers,
+            random_data=self.random_data,
+        )
         graphs = [
-            self._new_graph(target, entrant, report)
+            entries.of(entrant, report, failed_on=failed_on if target == "onnx" else ())
             for (target, entrant, _, _), report in zip(kept, reports, strict=True)
         ]
         return graphs, reports, tuple(notes)
 
+    def _on_openvino(self, shared: Passed) -> Passed | EdgeclsError | None:
+        """What the graph for every engine does there; None where OpenVINO is not installed."""
+        if "openvino" not in self.request.targets and not backend_named(OPENVINO).probe().ok:
+            return None
+        return shared_on_openvino(self._gate(OPENVINO), shared)
+
     def _add_openvino(
         self,
         recipe: Recipe,
-        shared: Passed | None,
+        shared: Passed | EdgeclsError | None,
         kept: list[tuple[Target, Entrant, str, list[Race]]],
         notes: list[str],
     ) -> None:
@@ -239,7 +267,7 @@ class _Work:
             result = fastest_on_openvino(
                 self._gate(OPENVINO),
                 recipe,
-                shared=None if shared is None else shared.path,
+                shared=shared,
                 write_qdq=self._write,
                 qdq_writer=self.writer,
                 nncf=NncfWriter(
@@ -317,7 +345,7 @@ class _Work:
         clips = self.clips.held_out
         fp32 = self.judge.fp32(backend, clips)
         first = len(self.clips.calibration)
-        weights = _weights_of(passed.path)
+        weights = weights_of(passed.path)
         own_format = weights is not None
         return TargetReport(
             target=target,
@@ -345,41 +373,6 @@ class _Work:
             races=tuple(races),
             advice=advice(races),
         )
-
-    def _new_graph(self, target: Target, entrant: Entrant, report: TargetReport) -> NewGraph:
-        passed, gate = entrant.passed, entrant.passed.gate
-        weighted = set(self.graph.layers.weighted)
-        return NewGraph(
-            path=passed.path,
-            weights=_weights_of(passed.path),
-            variant=Variant(
-                file="filled_in",
-                sha256=report.sha256,
-                size_bytes=0,
-                precision="int8",
-                batch=self.judge.card.variants[0].batch,
-                engine="any" if target == "onnx" else "openvino",
-                int8=Int8(
-                    writer=entrant.writer,
-                    method=passed.recipe.method,
-                    granularity=passed.recipe.granularity,
-                    activations=passed.recipe.activations,
-                    reduced_range=passed.recipe.reduce_range,
-                    fp32_layers=tuple(n for n in passed.recipe.fp32_layers if n in weighted),
-                    samples=len(self.clips.calibration),
-                    random_data=self.random_data,
-                    held_out=len(self.clips.held_out),
-                    top1_agreement=gate.top1_agreement,
-                    accuracy_drop_points=None if gate.fp32_top1 is None else gate.lost_points,
-                    speedup={one.backend: round(one.ratio, 3) for one in report.races},
-                ),
-            ),
-        )
-
-
-def _weights_of(path: Path) -> Path | None:
-    weights = path.with_suffix(".bin")
-    return weights if path.suffix == ".xml" and weights.is_file() else None
 
 
 def _versions() -> dict[str, str]:

@@ -77,14 +77,16 @@ def least_agreement(variant: Variant, clips: int) -> float:
     return variant.check.top1_agreement - 1 / clips - 1e-9
 
 
-def compare(session: Session, clips: Tensor, reference: Tensor, *, variant: Variant) -> Comparison:
-    """Run the probe one clip at a time and as one batch, and compare both with the reference.
+def both_ways(session: Session, clips: Tensor, reference: Tensor) -> Tensor:
+    """Run clips one at a time, then as one batch.
 
     Args:
         session: Open.
         clips: float32 [P, T, 3, H, W].
-        reference: float32 [P, classes].
-        variant: The graph that the session runs.
+        reference: float32 [P, classes], of which only the shape counts.
+
+    Returns:
+        float32 [2 P, classes].
 
     Raises:
         BackendError: The engine failed, or gave logits of another shape.
@@ -97,14 +99,32 @@ def compare(session: Session, clips: Tensor, reference: Tensor, *, variant: Vari
                 f"The engine returned logits of shape {list(logits.shape)} for {len(clips)} clips;"
                 f" expected {list(reference.shape)}."
             )
-    logits = np.concatenate([singly, at_once])
-    twice = np.concatenate([reference, reference])
-    max_abs_diff = float(np.abs(logits - twice).max())
-    spread = float(np.ptp(reference))
+    return np.concatenate([singly, at_once])
+
+
+def relative_difference(logits: Tensor, reference: Tensor) -> float:
+    """Largest difference of a logit, over the range of the reference, both [N, classes]."""
+    difference, spread = float(np.abs(logits - reference).max()), float(np.ptp(reference))
     if spread > 0:
-        max_rel_diff = max_abs_diff / spread
-    else:
-        max_rel_diff = 0.0 if max_abs_diff == 0 else float("inf")
+        return difference / spread
+    return 0.0 if difference == 0 else float("inf")
+
+
+def compare(session: Session, clips: Tensor, reference: Tensor, *, variant: Variant) -> Comparison:
+    """Run the probe one clip at a time and as one batch, and compare both with the reference.
+
+    Args:
+        session: Open.
+        clips: float32 [P, T, 3, H, W].
+        reference: float32 [P, classes].
+        variant: The graph that the session runs.
+
+    Raises:
+        BackendError: The engine failed, or gave logits of another shape.
+    """
+    logits = both_ways(session, clips, reference)
+    twice = np.concatenate([reference, reference])
+    max_rel_diff = relative_difference(logits, twice)
     agreement = float((logits.argmax(axis=1) == twice.argmax(axis=1)).mean())
     allowed = tolerance(variant)
     return Comparison(
@@ -113,7 +133,7 @@ def compare(session: Session, clips: Tensor, reference: Tensor, *, variant: Vari
         graph=short_title(variant),
         precision=variant.precision,
         clips=len(clips),
-        max_abs_diff=max_abs_diff,
+        max_abs_diff=float(np.abs(logits - twice).max()),
         max_rel_diff=max_rel_diff,
         tolerance=allowed,
         top1_agreement=agreement,

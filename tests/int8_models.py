@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.bundle import Bundle, open_bundle
-from models.card import CARD_NAME, BundleFile, Variant
+from models.card import CARD_NAME, BundleFile, Probe, Variant
 from models.extras import import_onnxruntime
 from models.spec import ClipSpec
 from tests.tiny_models import LABELS, write_tiny_bundle
@@ -34,7 +34,8 @@ def write_int8_bundle(folder: Path, kind: Kind, *, seed: int = 0) -> Bundle:
     clip = bundle.card.clip
     _write(folder / "model.onnx", kind, clip, np.random.default_rng(seed))
     variant = Variant(precision="fp32", **BundleFile.of(folder / "model.onnx").model_dump())
-    card = bundle.card.model_copy(update={"variants": (variant,)})
+    probe = _own_probe(folder, bundle)
+    card = bundle.card.model_copy(update={"variants": (variant,), "probe": probe})
     (folder / CARD_NAME).write_text(card.to_json(), encoding="utf-8")
     return open_bundle(folder)
 
@@ -49,6 +50,20 @@ def _write(path: Path, kind: Kind, clip: ClipSpec, rng: np.random.Generator) -> 
     (logits,) = session.run(None, {"clips": cells.repeat(4, axis=3).repeat(4, axis=4)})
     constants["bias"] = -logits.mean(axis=0)
     _save(path, kind, clip, constants)
+
+
+def _own_probe(folder: Path, bundle: Bundle) -> Probe:
+    """Store what the network says of the clips of the probe, which were another network's."""
+    clips, _ = bundle.probe()
+    onnxruntime = import_onnxruntime()
+    path = str(folder / "model.onnx")
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (logits,) = session.run(None, {"clips": clips})
+    with np.load(folder / "probe.npz") as stored:
+        seeds = stored["seeds"]
+    np.savez(folder / "probe.npz", seeds=seeds, logits=logits)
+    file = BundleFile.of(folder / "probe.npz")
+    return Probe(repeat=bundle.card.probe.repeat, **file.model_dump())
 
 
 def _constants(kind: Kind, clip: ClipSpec, rng: np.random.Generator) -> dict[str, NDArray[Any]]:

@@ -76,6 +76,10 @@ def test_verify_shows_every_graph(calibrated: Path, monkeypatch: pytest.MonkeyPa
     assert done.out.count(" pass") == 4
     rows = [line for line in done.out.splitlines() if line.endswith(" pass")]
     assert [" int8 " in row for row in rows] == [False, True, False, True]
+    check = json.loads((calibrated / "card.json").read_text())["variants"][1]["check"]
+    done = called("verify", calibrated, "--json", monkeypatch=monkeypatch)
+    allowed = [one["tolerance"] for one in json.loads(done.out)["comparisons"]]
+    assert allowed == pytest.approx([0.001, 1.5 * check["max_rel_diff"]] * 2)
 
 
 def test_verify_fails_for_an_int8_graph_that_is_off(

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 pytest.importorskip("nncf", reason="needs the `int8` extra")
@@ -17,7 +15,7 @@ pytest.importorskip("onnxruntime", reason="needs the `int8` extra")
 from calibration.pipeline import calibrate
 from calibration.request import CalibrateRequest
 from models.bundle import Bundle, open_bundle
-from models.card import CARD_NAME, BundleFile, Probe, Variant
+from models.card import CARD_NAME, BundleFile, Variant
 from runtime.backends import BACKENDS, backend_named
 from runtime.bench import BenchPlan, bench_graph
 from runtime.choice_cache import ChoiceCache
@@ -61,20 +59,7 @@ def _with_int8(folder: Path, *, seed: int = 0) -> Bundle:
     bundle = open_bundle(folder / "onnx")
     for name in ("model.onnx", "probe.npz"):
         shutil.copyfile(bundle.path / name, folder / name)
-    card = bundle.card.model_copy(update={"probe": _own_probe(folder, bundle)})
-    return _with_variants(folder, replace(bundle, card=card), [bundle.card.variants[0], *variants])
-
-
-def _own_probe(folder: Path, bundle: Bundle) -> Probe:
-    """Store what the fp32 graph says of the clips of the probe, which are another network's."""
-    clips, _ = bundle.probe()
-    with backend_named("cpu").open(bundle.model_path(), bundle.card, OPTIONS) as session:
-        logits = session.run(clips)
-    with np.load(folder / "probe.npz") as stored:
-        seeds = stored["seeds"]
-    np.savez(folder / "probe.npz", seeds=seeds, logits=logits)
-    file = BundleFile.of(folder / "probe.npz")
-    return Probe(repeat=bundle.card.probe.repeat, **file.model_dump())
+    return _with_variants(folder, bundle, [bundle.card.variants[0], *variants])
 
 
 def _with_variants(folder: Path, bundle: Bundle, variants: list[Variant]) -> Bundle:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ pytest.importorskip("nncf", reason="needs the `int8` extra")
 pytest.importorskip("onnxruntime", reason="needs the `int8` extra")
 
 from calibration.bundle_change import read_report
+from calibration.judge import Judge
 from calibration.pipeline import Calibrated, calibrate
 from calibration.qdq import only_layer, read_fp32, with_fp32, write_qdq
 from calibration.race import advice
@@ -62,8 +64,19 @@ def test_an_easy_network_needs_no_repair(tmp_path: Path) -> None:
     assert variant.int8.random_data
     assert variant.int8.accuracy_drop_points is None
     assert set(variant.int8.speedup) == {"cpu", "openvino"}
-    files = [check.file for check in verify_bundle(done.bundle).files]
+    assert variant.int8.failed_on == ()
+    verified = verify_bundle(done.bundle)
+    files = [check.file for check in verified.files]
     assert files == ["model.onnx", "model.int8.onnx", "probe.npz"]
+    assert verified.passed
+    worst = [one for one in verified.comparisons if one.precision == "int8"]
+    assert [one.backend for one in worst] == ["openvino", "cpu"]
+    assert variant.check is not None
+    assert variant.check.clips == worst[0].clips
+    assert variant.check.max_rel_diff == pytest.approx(max(one.max_rel_diff for one in worst))
+    assert variant.check.top1_agreement == min(one.top1_agreement for one in worst)
+    assert 0 < variant.check.max_probability_diff < 0.5
+    assert {one.tolerance for one in worst} == {1.5 * variant.check.max_rel_diff}
     assert len(target.answers) == 40
     clips = [done.report.clips[answer.clip] for answer in target.answers]
     assert {clip.part for clip in clips} == {"held_out"}
@@ -101,6 +114,45 @@ def test_openvino_gets_a_graph_that_holds_the_budget(tmp_path: Path) -> None:
     with backend_named("openvino").open(path, done.bundle.card, SessionOptions()) as session:
         logits = session.run(np.concatenate(noise(3)))
     assert logits.shape == (3, done.bundle.card.classes)
+
+
+@pytest.mark.parametrize("targets", [("onnx",), ("onnx", "openvino")])
+def test_a_graph_that_only_openvino_gets_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, targets: tuple[Target, ...]
+) -> None:
+    """OpenVINO says the opposite of everything, when it runs the graph for every engine."""
+    real = Judge.logits
+
+    def opposite(self: Judge, path: Path, backend: str, *rest: Any, **named: Any) -> Tensor:
+        logits = real(self, path, backend, *rest, **named)
+        return -logits if (backend, path.name) == ("openvino", "any.onnx") else logits
+
+    monkeypatch.setattr(Judge, "logits", opposite)
+    done = run(write_int8_bundle(tmp_path / "b", "easy").path, targets=targets)
+    found = {one.engine: one.int8 for one in done.bundle.card.variants if one.int8 is not None}
+    assert found["any"].failed_on == ("openvino",)
+    assert set(found["any"].speedup) == {"cpu"}
+    assert set(found) == ({"any"} if targets == ("onnx",) else {"any", "openvino"})
+    assert all(one.failed_on == () for engine, one in found.items() if engine != "any")
+    (note,) = [one for one in done.report.notes if "points of agreement" in one]
+    assert note.startswith("On OpenVINO")
+    assert "Nothing was added" not in note
+
+
+def test_the_report_can_hold_any_path(tmp_path: Path) -> None:
+    request = CalibrateRequest(
+        bundle=write_int8_bundle(tmp_path / "b", "easy").path,
+        clips=("random",),
+        labels=Path("\udcff.txt"),
+        samples=4,
+        held_out=4,
+        targets=("onnx",),
+        method="minmax",
+        budget_points=100.0,
+    )
+    done = calibrate(request, lambda title, done, total: None)
+    assert done.report.settings.labels == "\\udcff.txt"
+    assert read_report(done.bundle) == done.report
 
 
 @pytest.mark.parametrize("kind", ["easy", "sensitive"])
