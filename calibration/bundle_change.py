@@ -94,6 +94,7 @@ def add_graphs(
     """
     folder = bundle.path
     taken = {entry.file for variant in bundle.card.variants for entry in variant.files}
+    _refuse_changed(folder, bundle)
     try:
         entries, names = [], {}
         for graph in graphs:
@@ -112,11 +113,7 @@ def add_graphs(
         named = _renamed(report, names)
         _write(page(named), reports / _PENDING_PAGE)  # first: beside _PENDING there is its page
         _write(named.model_dump_json(indent=1) + "\n", reports / _PENDING)
-        if open_bundle(folder).card != bundle.card:
-            raise BundleError(
-                f"{folder} was changed by another program meanwhile; nothing was added.",
-                hint="Run the same command again.",
-            )
+        _refuse_changed(folder, bundle)
         _write(card.to_json(), folder / CARD_NAME)
     except OSError as error:
         if isinstance(error, EdgeclsError):
@@ -128,6 +125,14 @@ def add_graphs(
     changed = open_bundle(folder)
     _clear_away(folder, changed)
     return changed
+
+
+def _refuse_changed(folder: Path, bundle: Bundle) -> None:
+    if open_bundle(folder).card != bundle.card:
+        raise BundleError(
+            f"{folder} was changed by another program meanwhile; nothing was added.",
+            hint="Run the same command again.",
+        )
 
 
 def read_report(bundle: Bundle) -> Report | None:
@@ -250,22 +255,41 @@ def _lock(folder: Path) -> Iterator[None]:
 
     Raises:
         BundleError: Another process does.
+        OutputError: There is no way to lock it.
     """
-    try:
-        import fcntl
-    except ImportError:  # not on Windows
+    handle = _flocked(folder)
+    if handle is None:
         with _lock_file(folder):
             yield
         return
-    handle = os.open(folder, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise _busy(folder) from error
         yield
     finally:
         os.close(handle)  # which also unlocks
+
+
+def _flocked(folder: Path) -> int | None:
+    """Lock the folder itself; None where that cannot be done (Windows, some network drives).
+
+    Raises:
+        BundleError: Another process holds it.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    handle = None
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if handle is not None:
+            os.close(handle)
+        if isinstance(error, BlockingIOError):
+            raise _busy(folder) from error
+        logger.info("%s cannot be locked: %s", folder, error)
+        return None
+    return handle
 
 
 @contextlib.contextmanager
@@ -283,6 +307,11 @@ def _lock_file(folder: Path) -> Iterator[None]:
                 raise _busy(folder) from error
             path.unlink(missing_ok=True)  # its owner is no more
             continue
+        except OSError as error:
+            raise OutputError(
+                f"{folder} cannot be locked: {path} cannot be written ({error.strerror or error}).",
+                hint="Copy the bundle to a folder that can be written.",
+            ) from error
         try:
             os.write(handle, str(os.getpid()).encode())
             os.close(handle)

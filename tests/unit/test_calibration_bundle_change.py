@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
@@ -291,6 +292,8 @@ def test_a_card_changed_meanwhile_is_not_overwritten(folder: Path, tmp_path: Pat
             add_graphs(bundle, (graph,), a_report(graph))
     assert open_bundle(folder).card.name == "other"
     assert int8_content(folder) == set()
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"card.json", "model.onnx", "probe.npz"}  # nothing was copied either
 
 
 def test_the_built_in_bundle_is_not_changed() -> None:
@@ -312,6 +315,27 @@ def test_a_full_disk_leaves_the_bundle_as_it_was(
     with pytest.raises(OutputError, match="No space left"):
         add(folder, tmp_path / "scratch", b"two")
     assert int8_content(folder) == {b"one", b"onex", b"onew"}
+
+
+def test_where_folders_cannot_be_locked_a_file_does_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fcntl = pytest.importorskip("fcntl", reason="POSIX locks")
+
+    def unsupported(*words: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    beside = folder.with_name(f".{folder.name}.lock")
+    with locked_bundle(folder):
+        assert beside.read_text() == str(os.getpid())
+        with pytest.raises(BundleError, match="another process"), locked_bundle(folder):
+            pass
+    assert not beside.exists()
+    beside.mkdir()
+    monkeypatch.setattr(os, "open", unsupported)
+    with pytest.raises(OutputError, match="cannot be locked"), locked_bundle(folder):
+        pass
 
 
 def test_the_lock_file_of_systems_without_flock(folder: Path) -> None:
