@@ -50,14 +50,14 @@ class Model:
     bundle: Bundle
     precision: str
 
-    def facts(self, backend: str) -> dict[str, str]:
-        """What the log and the report say of it, run by a backend."""
+    def facts(self, choice: Choice) -> dict[str, str]:
+        """What the log and the report say of it; the digest is that of the graph that runs."""
         card = self.bundle.card
         return {
             "model": card.name,
             "family": card.family,
-            "precision": self.precision,
-            "model_sha256": card.variant(self.precision, backend=backend).sha256,
+            "precision": choice.precision,
+            "model_sha256": choice.variant.sha256,
         }
 
 
@@ -87,7 +87,7 @@ def execute(bundle: Bundle, request: EvalRequest) -> None:
         if reference is not None:
             beside = _chosen(reference, request, backend=choice.session.backend, stack=stack)
             compared = _candidate(reference, request, beside)
-            header["reference"] = reference.facts(beside.session.backend)
+            header["reference"] = reference.facts(beside)
         log, done = _log(request, header, stack)
         run = _Run(
             clips=clips,
@@ -180,7 +180,7 @@ def _header(model: Model, request: EvalRequest, choice: Choice, clips: ClipList)
     return {
         "type": "header",
         "edgecls": edgecls_version(),
-        **model.facts(choice.session.backend),
+        **model.facts(choice),
         "preprocessing": card.clip.model_dump(mode="json"),
         "backend": choice.session.backend,
         "engine": choice.session.engine,

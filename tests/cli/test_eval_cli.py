@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.bundle import Bundle
+from models.bundle import Bundle, open_bundle
 from models.card import BundleFile, Variant
 from models.motion.clips import ClipStyle, render_clip
 from models.motion.labels import MOTION_LABELS
 from tests.cli.command import NEEDS_ENGINES, environment, failing
 from tests.cli.in_process import Done, called
 from tests.tiny_models import LABELS, tiny_network, write_tiny_bundle, write_tiny_onnx
+from tests.variants import add_int8
 from tests.video_files import numbered_picture, write_numbered, write_video
 
 pytestmark = NEEDS_ENGINES
@@ -218,6 +219,24 @@ def test_precision_chooses_the_graph(
     assert (report["reference"]["precision"]) == "fp32"
     assert [one["answers"] for one in report["classes"]] == [0, 0, 0, 6]
     assert report["comparison"]["top1_agreement"]["value"] < 1
+
+
+def test_the_digest_is_that_of_the_graph_that_ran(
+    bundle: Bundle, numbers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenVINO's own INT8 graph cannot be loaded, so that for every engine runs."""
+    two = add_int8(open_bundle(Path(shutil.copytree(bundle.path, tmp_path / "two"))))
+    own = two.path / "own.onnx"
+    own.write_bytes(b"no graph")
+    variant = two.card.variants[-1].model_copy(
+        update={"engine": "openvino", **BundleFile.of(own).model_dump()}
+    )
+    card = two.card.model_copy(update={"variants": (*two.card.variants, variant)})
+    (two.path / "card.json").write_text(card.to_json(), encoding="utf-8")
+    words = (two.path, "-c", numbers, "--precision", "int8", "--backend", "openvino")
+    report = as_json(monkeypatch, *words)
+    assert report["precision"] == "int8"
+    assert report["model_sha256"] == card.variants[-2].sha256
 
 
 # -- stopping and going on ---------------------------------------------------------------------
