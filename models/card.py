@@ -59,6 +59,9 @@ class BundleFile(BaseModel):
 class VariantCheck(BaseModel):
     """How far a variant is from the fp32 graph, over the clips of the parity check.
 
+    Of an INT8 graph it is how far it is from the reference, over the stored clips of the probe, and
+    the worst of the engines that run it.
+
     Attributes:
         clips: Number of clips compared.
         max_rel_diff: Largest difference of a logit, over the range of the fp32 logits.
