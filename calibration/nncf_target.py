@@ -13,6 +13,7 @@ from calibration.clip_set import ClipSet, StoredClip
 from calibration.report import Recipe
 from models.errors import CalibrationError
 from models.extras import extra
+from runtime.backends.openvino import shared_core
 from runtime.session import Tensor
 
 
@@ -62,7 +63,7 @@ class NncfWriter:
             CalibrationError: NNCF gave up.
         """
         nncf = self._nncf
-        core = self._openvino.Core()
+        core = shared_core(self._openvino)
         try:
             with _quiet(nncf):
                 model = core.read_model(str(self._source))

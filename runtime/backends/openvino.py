@@ -13,6 +13,7 @@ Choices, each measured on an 8-frame mobile network, batch 1, 2 threads, Sapphir
 from __future__ import annotations
 
 import importlib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,23 @@ _EXTRA = "cpu"
 _DEVICE = "CPU"
 
 
+@cache
+def shared_core(openvino: Any) -> Any:
+    """The one core of this process; it is never let go.
+
+    A core's CPU plugin sets up a stack for signal handlers, and puts the former one back when it is
+    unloaded. With several cores that may be one that is gone, and then the next signal, such as
+    Ctrl-C, is a segmentation fault (OpenVINO 2026.4.1).
+
+    Args:
+        openvino: The module.
+    """
+    return openvino.Core()
+
+
 def _probe() -> Probe:
     def check(openvino: Any) -> str:
-        devices = openvino.Core().available_devices
+        devices = shared_core(openvino).available_devices
         if _DEVICE in devices:
             return ""
         return f"openvino {_release(openvino)} offers no {_DEVICE} device, only {devices}"
@@ -62,7 +77,7 @@ def _open(path: Path, card: ModelCard, options: SessionOptions) -> Session:
     if path.suffix != ".xml":  # OpenVINO's own format is its own to check
         check_graph(path, backend=_NAME)
     with engine_errors(_NAME, loading(path)):
-        core = openvino.Core()
+        core = shared_core(openvino)
         graph = _Graph(core, core.read_model(str(path)), settings)
         graph.request(graph.fixed_batch or 1)
     return OpenVinoSession(graph, card, engine=f"openvino {_release(openvino)} {_DEVICE}")

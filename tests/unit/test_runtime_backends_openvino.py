@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -74,3 +75,37 @@ def test_openvino_alone_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     clips = np.zeros(bundle.card.clip.input_shape(), np.float32)
     with BACKEND.open(bundle.model_path(), bundle.card, SessionOptions(threads=1)) as session:
         assert session.run(clips).shape == (1, bundle.card.classes)
+
+
+SIGNAL_AFTER_CLOSING = """
+import signal, sys
+from pathlib import Path
+from models.bundle import open_bundle
+from runtime.backends import backend_named
+from runtime.session import SessionOptions
+
+bundle = open_bundle(Path(sys.argv[1]))
+sessions = [
+    backend_named("openvino").open(bundle.model_path(), bundle.card, SessionOptions())
+    for _ in range(3)
+]
+for session in sessions:
+    session.close()
+seen = []
+signal.signal(signal.SIGINT, lambda *_: seen.append(True))
+signal.raise_signal(signal.SIGINT)
+print(len(seen))
+"""
+
+
+def test_signals_arrive_after_sessions_were_closed(tmp_path: Path) -> None:
+    """With a core per session, unloading them in this order leaves no stack for handlers."""
+    write_tiny_bundle(tmp_path / "tiny")
+    done = subprocess.run(
+        [sys.executable, "-c", SIGNAL_AFTER_CLOSING, tmp_path / "tiny"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=Path(__file__).parents[2],
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "1"), done.stderr
