@@ -46,6 +46,7 @@ def fold_batch_norms(graph: ModelProto) -> int:
             or uses[norm.input[0]] != 1
             or len([name for name in norm.output if name]) != 1
             or not constants.keys() >= {*norm.input[1:], *filter(None, conv.input[1:])}
+            or not _fit(norm, conv, constants)
         ):
             continue
         kernel, bias = _folded(norm, conv, constants)
@@ -58,6 +59,13 @@ def fold_batch_norms(graph: ModelProto) -> int:
     for norm in folded:
         body.node.remove(norm)
     return len(folded)
+
+
+def _fit(norm: NodeProto, conv: NodeProto, constants: dict[str, NDArray[np.float32]]) -> bool:
+    """Whether there is one value per channel; of a damaged model there may be another number."""
+    channels = constants[conv.input[1]].shape[:1]
+    values = [*norm.input[1:], *filter(None, conv.input[2:])]
+    return all(constants[name].shape == channels for name in values)
 
 
 def _folded(

@@ -13,6 +13,7 @@ import numpy as np
 from models.card import METADATA_PREFIX
 from models.errors import ConversionError
 from models.extras import import_onnxruntime
+from models.messages import telling_line
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto
@@ -128,8 +129,15 @@ def parameter_count(graph: ModelProto) -> int:
 
 
 def save(graph: ModelProto, path: Path) -> None:
-    """Check and write a graph; equal graphs give equal bytes."""
+    """Check and write a graph; equal graphs give equal bytes.
+
+    Raises:
+        ConversionError: It is not valid.
+    """
     import onnx
 
-    onnx.checker.check_model(graph, full_check=True)
+    try:
+        onnx.checker.check_model(graph, full_check=True)
+    except Exception as error:
+        raise ConversionError(f"The graph is not valid: {telling_line(error)}.") from error
     path.write_bytes(graph.SerializeToString(deterministic=True))

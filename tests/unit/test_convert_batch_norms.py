@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from convert.batch_norms import fold_batch_norms
+from convert.graph import save
+from models.errors import ConversionError
 
 
 def network(
@@ -101,3 +104,25 @@ def test_a_batch_norm_without_a_convolution_stays() -> None:
     del model.graph.node[0]
     model.graph.node[0].input[0] = "x"
     assert fold_batch_norms(model) == 0
+
+
+@pytest.mark.parametrize("name", ["scale", "shift", "mean", "variance", "bias"])
+@pytest.mark.parametrize("sides", [(5,), (1,), (), (6, 1)])
+def test_values_that_do_not_fit_the_channels_are_left_alone(
+    name: str, sides: tuple[int, ...]
+) -> None:
+    """A file may be damaged; whoever loads or runs the graph says so better."""
+    model = network(bias=True, nodes=False)
+    (tensor,) = (one for one in model.graph.initializer if one.name == name)
+    tensor.CopyFrom(numpy_helper.from_array(np.ones(sides, np.float32), name))
+    before = model.SerializeToString()
+    assert fold_batch_norms(model) == 0
+    assert model.SerializeToString() == before
+
+
+def test_an_invalid_graph_is_not_saved(tmp_path: Path) -> None:
+    model = network(nodes=False)
+    model.graph.node[0].op_type = "Nonsense"
+    with pytest.raises(ConversionError, match="The graph is not valid: "):
+        save(model, tmp_path / "model.onnx")
+    assert list(tmp_path.iterdir()) == []
