@@ -80,10 +80,17 @@ class Bundle:
         Raises:
             BundleError: A file does not match the card.
         """
-        graph, *others = variant.files
-        for entry in others:
-            self.checked(entry)
-        return self.checked(graph)
+        if variant.weights is not None:
+            self.checked(variant.weights)
+        return self.checked(variant)
+
+    def stage_paths(self, variant: Variant) -> tuple[Path, ...]:
+        """Checked paths of the stage graphs of a variant, in their order; empty where none are.
+
+        Raises:
+            BundleError: A file does not match the card.
+        """
+        return tuple(self.checked(stage) for stage in variant.stages)
 
     def probe(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Stored inputs and the logits that the reference gave for them.

@@ -12,48 +12,27 @@ The card holds no date and no path, so that the same checkpoint gives the same b
 
 from __future__ import annotations
 
-import hashlib
 import json
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from models.bundle_file import FROZEN as _FROZEN
+from models.bundle_file import BundleFile as BundleFile
+from models.bundle_file import FileName as FileName
+from models.bundle_file import Line as Line
+from models.bundle_file import Sha256 as Sha256
+from models.bundle_file import sha256_of as sha256_of
 from models.errors import BundleError, SchemaTooNew
 from models.spec import ClipSpec
+from models.stages import Stage, Temporal, check_stages
 
 SCHEMA_VERSION: Literal[1] = 1
 CARD_NAME = "card.json"
 METADATA_PREFIX = "edgecls."
 """Prefix of the keys under which `model.onnx` repeats parts of the card."""
 
-_FROZEN = ConfigDict(frozen=True, extra="forbid")
 NAME_LENGTH = 200
-FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$")]
-Line = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
-"""Text that is shown: no control characters, with which a terminal could be steered."""
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
-class BundleFile(BaseModel):
-    """A file of the bundle, pinned by its content.
-
-    Attributes:
-        file: Name inside the bundle folder; never a path.
-        sha256: Lower-case hex digest.
-        size_bytes: Length in bytes.
-    """
-
-    model_config = _FROZEN
-
-    file: FileName
-    sha256: Sha256
-    size_bytes: Annotated[int, Field(ge=0)]
-
-    @classmethod
-    def of(cls, path: Path) -> BundleFile:
-        """Describe the file at `path`."""
-        return cls(file=path.name, sha256=sha256_of(path), size_bytes=path.stat().st_size)
 
 
 class VariantCheck(BaseModel):
@@ -124,6 +103,7 @@ class Variant(BundleFile):
         engine: `any`, or the only backend that runs this file.
         weights: Second file of a graph that has its weights apart (OpenVINO's IR).
         int8: How an INT8 graph was made; None for others.
+        stages: The same graph cut into stages, for clips that overlap; empty where it was not.
     """
 
     precision: Literal["fp32", "fp16", "int8"]
@@ -132,6 +112,12 @@ class Variant(BundleFile):
     engine: Literal["any", "openvino"] = "any"
     weights: BundleFile | None = None
     int8: Int8 | None = None
+    stages: Annotated[tuple[Stage, ...], Field(max_length=64)] = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> Variant:
+        check_stages(self.stages)
+        return self
 
     @property
     def title(self) -> str:
@@ -141,8 +127,9 @@ class Variant(BundleFile):
 
     @property
     def files(self) -> tuple[BundleFile, ...]:
-        """The graph, and its weights where they are a file of their own."""
-        return (self,) if self.weights is None else (self, self.weights)
+        """The graph, its weights where they are a file of their own, and its stages."""
+        weights = () if self.weights is None else (self.weights,)
+        return (self, *weights, *self.stages)
 
 
 class GraphFacts(BaseModel):
@@ -265,6 +252,8 @@ class ModelCard(BaseModel):
         opset: ONNX opset of the default domain.
         parameters: Number of weights in the fp32 graph.
         graph: What the fp32 graph consists of.
+        temporal: Where it mixes frames, and what clips that overlap may share; None where that
+            was not looked at.
         variants: Graphs by precision and batch size; the first is fp32 with a free batch size
             (or with that of the source, where it is fixed).
         probe: Stored inputs for `edgecls verify`.
@@ -283,6 +272,7 @@ class ModelCard(BaseModel):
     opset: int
     parameters: int
     graph: GraphFacts | None = None
+    temporal: Temporal | None = None
     variants: Annotated[tuple[Variant, ...], Field(min_length=1)]
     probe: Probe
     certificate: Certificate
@@ -340,15 +330,6 @@ def printable(text: str) -> str:
     """A text that a card may hold as its name: one line, 200 characters at most, encodable."""
     shown = "".join(character if character.isprintable() else " " for character in text)
     return " ".join(shown.split())[:NAME_LENGTH].strip() or "unnamed"
-
-
-def sha256_of(path: Path) -> str:
-    """Hex SHA-256 of a file, read in 1 MiB pieces."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def card_from_json(text: str, *, origin: str) -> ModelCard:
