@@ -12,9 +12,9 @@ from calibration.heard import heard_warnings
 from calibration.text_file import printable
 from models.card import ModelCard
 from models.errors import SourceError
-from runtime.pipeline import WholeSampling, classify_whole
 from runtime.session import Session
 from runtime.views import Views
+from runtime.whole_file import WholeSampling, classify_whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

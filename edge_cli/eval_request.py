@@ -94,7 +94,7 @@ class EvalRequest:
     def views_of(self, clip: ClipSpec) -> ViewCount:
         """Views of a clip: as asked for, or as the model was tested."""
         if self.sampling is WholeSampling.DENSE:
-            from runtime.pipeline import DENSE_VIEWS
+            from runtime.whole_file import DENSE_VIEWS
 
             return DENSE_VIEWS
         if self.views is None:

@@ -243,8 +243,8 @@ def _run_whole(bundle: Bundle, request: RunRequest, choice: Choice) -> None:
     """The whole file, one result; `--save` reads it once more, since the result comes last."""
     from edge_cli.run_header import renderer
     from edge_cli.summary import RunSummary
-    from runtime.pipeline import classify_whole
     from runtime.sources import open_source
+    from runtime.whole_file import classify_whole
 
     summary = RunSummary()
     with waiting(f"reading {request.source}"):

@@ -108,7 +108,7 @@ class RunRequest:
     def views_of(self, clip: ClipSpec) -> ViewCount:
         """Views of a clip; of sliding windows one unless asked otherwise, as each costs a run."""
         if self.sampling is Sampling.DENSE:
-            from runtime.pipeline import DENSE_VIEWS
+            from runtime.whole_file import DENSE_VIEWS
 
             return DENSE_VIEWS
         if self.views is None:

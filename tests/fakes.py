@@ -9,6 +9,7 @@ import numpy as np
 from runtime.closing import ClosesOnExit
 from runtime.records import Frame, Picture
 from runtime.session import Tensor
+from runtime.sources import Wanted
 
 
 class FakeSession(ClosesOnExit):
@@ -43,11 +44,18 @@ class FakeSource(ClosesOnExit):
         self.dropped = dropped
         self.fps: float | None = fps
         self.duration_s: float | None = None if live else len(self._frames) / fps
-        self.closed = 0
+        self.closed = self.skipped = 0
 
     def __iter__(self) -> Iterator[Frame]:
+        return self.frames()
+
+    def frames(self, wanted: Wanted | None = None) -> Iterator[Frame]:
         while self._frames and not self.closed:
-            yield self._frames.pop(0)
+            frame = self._frames.pop(0)
+            if wanted is None or wanted(frame.time_s):
+                yield frame
+            else:
+                self.skipped += 1
 
     def close(self) -> None:
         self.closed += 1

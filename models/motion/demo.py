@@ -3,9 +3,9 @@
 Deterministic and cheap: one affine warp per frame, and a texture painted when first needed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final
 
 import numpy as np
@@ -97,18 +97,35 @@ def demo_frames(rounds: int = 1) -> Iterator[tuple[float, NDArray[np.uint8]]]:
     Yields:
         Time in seconds and the RGB frame, uint8 ``[240, 320, 3]``, at 25 frames per second.
     """
-    import cv2
+    for time_s, draw in demo_drawings(rounds):
+        yield time_s, draw()
 
+
+def demo_drawings(rounds: int = 1) -> Iterator[tuple[float, Callable[[], NDArray[np.uint8]]]]:
+    """Yields the frames of the video, not drawn yet.
+
+    Args:
+        rounds: as for `demo_frames`.
+
+    Yields:
+        Time in seconds and a function that draws the frame.
+    """
     index = 0
     for take, label in enumerate(_ORDER * rounds):
         texture = _load_texture((take + take // len(_ORDER)) % len(_TEXTURES))
         for matrix in _plan_take(label):
-            frame = cv2.warpAffine(
-                texture,
-                matrix,
-                (FRAME_WIDTH, FRAME_HEIGHT),
-                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-                borderMode=cv2.BORDER_REFLECT,
-            )
-            yield index / FRAME_RATE, np.asarray(frame, np.uint8)
+            yield index / FRAME_RATE, partial(_draw, texture, matrix)
             index += 1
+
+
+def _draw(texture: NDArray[np.uint8], matrix: FloatArray) -> NDArray[np.uint8]:
+    import cv2
+
+    frame = cv2.warpAffine(
+        texture,
+        matrix,
+        (FRAME_WIDTH, FRAME_HEIGHT),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REFLECT,
+    )
+    return np.asarray(frame, np.uint8)

@@ -6,9 +6,9 @@ import re
 
 from models.errors import SourceError
 from runtime.sources import camera, demo, file
-from runtime.sources.base import FrameSource, SourceKind
+from runtime.sources.base import FrameSource, SourceKind, Wanted
 
-__all__ = ["SOURCES", "FrameSource", "SourceKind", "open_source"]
+__all__ = ["SOURCES", "FrameSource", "SourceKind", "Wanted", "open_source"]
 
 SOURCES: tuple[SourceKind, ...] = (demo.SOURCE, camera.SOURCE, file.SOURCE)
 """In the order in which they are asked; `file` claims whatever is left."""

@@ -9,6 +9,11 @@ from typing import Protocol
 from runtime.closing import Closeable
 from runtime.records import Frame
 
+Wanted = Callable[[float], bool]
+"""Whether the frame at a time (`Frame.time_s`) is wanted. It is asked once for every frame, in
+order, possibly in the source's own thread, and before the time is spent that only a wanted frame
+costs."""
+
 
 class FrameSource(Closeable, Protocol):
     """An opened video. Iterate it once; close it, or use it as a context manager.
@@ -37,12 +42,25 @@ class FrameSource(Closeable, Protocol):
     def dropped(self) -> int:
         """Frames dropped since the source was opened; always 0 unless live."""
 
-    def __iter__(self) -> Iterator[Frame]:
+    @property
+    def skipped(self) -> int:
+        """Frames that were left out because they were not wanted, since the source was opened."""
+
+    def frames(self, wanted: Wanted | None = None) -> Iterator[Frame]:
         """Read on from the current position.
+
+        Frames that are not wanted are left out before they are converted to RGB. Their indices
+        are used up, and the time they took is counted to the next frame's `decode_ms`.
+
+        Args:
+            wanted: Which frames are wanted; None for all.
 
         Raises:
             SourceError: The source cannot be read (any more).
         """
+
+    def __iter__(self) -> Iterator[Frame]:
+        """All frames: `frames()`."""
 
     def close(self) -> None:
         """Release the file or device. Calling it twice is fine; iteration then ends."""

@@ -9,12 +9,12 @@ from models.motion.demo import (
     FRAME_HEIGHT,
     FRAME_RATE,
     FRAME_WIDTH,
-    demo_frames,
+    demo_drawings,
     demo_schedule,
 )
 from runtime.closing import ClosesOnExit
 from runtime.records import Frame
-from runtime.sources.base import FrameSource, SourceKind
+from runtime.sources.base import FrameSource, SourceKind, Wanted
 
 
 class DemoSource(ClosesOnExit):
@@ -22,23 +22,32 @@ class DemoSource(ClosesOnExit):
 
     live = False
     dropped = 0
+    skipped = 0
     fps: float | None = FRAME_RATE
     description = f"demo (built in, {FRAME_WIDTH}x{FRAME_HEIGHT}, {FRAME_RATE:g} fps)"
 
     def __init__(self) -> None:
         self.duration_s: float | None = demo_schedule()[-1].end_s
-        self._pictures = enumerate(demo_frames())
+        self._pictures = enumerate(demo_drawings())
         self._closed = False
 
     def __iter__(self) -> Iterator[Frame]:
         """Generate on from the current position."""
+        return self.frames()
+
+    def frames(self, wanted: Wanted | None = None) -> Iterator[Frame]:
+        """Generate on from the current position; frames that are not wanted are not drawn."""
         while not self._closed:
             started_s = time.perf_counter()
             item = next(self._pictures, None)
             if item is None:
                 self.close()
                 return
-            index, (time_s, picture) = item
+            index, (time_s, draw) = item
+            if wanted is not None and not wanted(time_s):
+                self.skipped += 1
+                continue
+            picture = draw()
             yield Frame(
                 picture=picture,
                 index=index,

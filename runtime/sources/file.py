@@ -16,7 +16,7 @@ import numpy as np
 from models.errors import SourceError, SourceNotFound
 from runtime.closing import ClosesOnExit
 from runtime.records import Frame, Picture
-from runtime.sources.base import FrameSource, SourceKind
+from runtime.sources.base import FrameSource, SourceKind, Wanted
 from runtime.timestamps import TimestampRepair, plausible_fps
 
 logger = logging.getLogger(__name__)
@@ -61,6 +61,7 @@ class FileSource(ClosesOnExit):
 
     live = False
     dropped = 0
+    skipped = 0
 
     def __init__(self, capture: Any, path: Path) -> None:
         import cv2
@@ -84,13 +85,17 @@ class FileSource(ClosesOnExit):
         return self._expected / self.fps
 
     def __iter__(self) -> Iterator[Frame]:
+        """Decode on from the current position, all frames."""
+        return self.frames()
+
+    def frames(self, wanted: Wanted | None = None) -> Iterator[Frame]:
         """Decode on from the current position.
 
         Raises:
             SourceError: The file opens as a video, but not one frame can be decoded.
         """
         while self._capture is not None:
-            frame = self._decoded()
+            frame = self._decoded(wanted)
             if frame is None:
                 self._check_end()
                 self.close()
@@ -103,24 +108,30 @@ class FileSource(ClosesOnExit):
             self._capture.release()
             self._capture = None
 
-    def _decoded(self) -> Frame | None:
+    def _decoded(self, wanted: Wanted | None) -> Frame | None:
         import cv2
 
         started_s = time.perf_counter()
-        if not self._capture.grab():
-            return None
-        # Right after `grab` this is the time of the grabbed frame, 0 when it has none.
-        container_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0
+        while True:
+            if not self._capture.grab():
+                return None
+            # Right after `grab` this is the time of the grabbed frame, 0 when it has none.
+            container_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0
+            index, self._index = self._index, self._index + 1
+            time_s = self._repair.repair(index, container_s)
+            if wanted is None or wanted(time_s):
+                break
+            self.skipped += 1
         decoded, bgr = self._capture.retrieve()
         if not decoded or bgr is None:
+            self._index = index
             return None
         picture = rgb_from_bgr(bgr)
         decode_ms = (time.perf_counter() - started_s) * 1000.0
-        index, self._index = self._index, self._index + 1
         return Frame(
             picture=picture,
             index=index,
-            time_s=self._repair.repair(index, container_s),
+            time_s=time_s,
             arrived_s=time.monotonic(),
             decode_ms=decode_ms,
         )

@@ -13,6 +13,7 @@ from typing import Protocol
 from models.errors import SourceError
 from runtime.closing import ClosesOnExit
 from runtime.records import Frame, Picture
+from runtime.sources.base import Wanted
 from runtime.sources.file import rgb_from_bgr
 
 logger = logging.getLogger(__name__)
@@ -84,7 +85,8 @@ class LiveSource(ClosesOnExit):
         self._changed = threading.Condition()
         self._stopping = False
         self._failure = ""
-        self._dropped = 0
+        self._dropped = self._skipped = 0
+        self._wanted: Wanted | None = None
         self._opened_s = self._options.clock()
         self._thread = threading.Thread(target=self._drain, name=description, daemon=True)
         self._thread.start()
@@ -95,12 +97,27 @@ class LiveSource(ClosesOnExit):
         with self._changed:
             return self._dropped
 
+    @property
+    def skipped(self) -> int:
+        """Frames that were not wanted."""
+        with self._changed:
+            return self._skipped
+
     def __iter__(self) -> Iterator[Frame]:
-        """Frames in order of arrival; ends only after `close`.
+        """All frames in order of arrival; ends only after `close`."""
+        return self.frames()
+
+    def frames(self, wanted: Wanted | None = None) -> Iterator[Frame]:
+        """Wanted frames in order of arrival; ends only after `close`.
+
+        Args:
+            wanted: Asked in the thread that reads the device, except for the frames that wait
+                already. What it raises ends the source.
 
         Raises:
             SourceError: The device failed, or gave nothing for `read_timeout_s`.
         """
+        self._want(wanted)
         while True:
             frame = self._fetched()
             if frame is None:
@@ -121,13 +138,27 @@ class LiveSource(ClosesOnExit):
                 _JOIN_TIMEOUT_S,
             )
 
+    def _want(self, wanted: Wanted | None) -> None:
+        """Leave out from now on what is not wanted, of the waiting frames too."""
+        with self._changed:
+            self._wanted = wanted
+            if wanted is not None:
+                waiting = list(self._queue)
+                self._queue = deque(frame for frame in waiting if wanted(frame.time_s))
+                self._skipped += len(waiting) - len(self._queue)
+
     def _fetched(self) -> Frame | None:
         """The oldest queued frame; None once closed."""
         with self._changed:
-            answered = self._changed.wait_for(
-                lambda: self._queue or self._failure or self._stopping,
-                timeout=self._options.read_timeout_s,
-            )
+            alive, answered = True, False
+            while alive and not answered:
+                skipped = self._skipped
+                answered = self._changed.wait_for(
+                    lambda: bool(self._queue or self._failure or self._stopping),
+                    timeout=self._options.read_timeout_s,
+                )
+                # A device whose pictures are not wanted is well.
+                alive = self._skipped != skipped
             if self._stopping:
                 return None
             if self._queue:
@@ -159,8 +190,14 @@ class LiveSource(ClosesOnExit):
                 self._changed.notify_all()
 
     def _take(self, index: int) -> None:
-        """Decode the picture just grabbed and put it into the queue."""
+        """Decode the picture just grabbed and put it into the queue, if it is wanted."""
         arrived_s = self._options.clock()
+        time_s = arrived_s - self._opened_s
+        with self._changed:
+            asked = self._wanted
+            if asked is not None and not asked(time_s):
+                self._skipped += 1
+                return
         started_s = time.perf_counter()
         decoded, bgr = self._capture.retrieve()
         picture = rgb_from_bgr(bgr) if decoded and bgr is not None else None
@@ -169,6 +206,9 @@ class LiveSource(ClosesOnExit):
             if picture is None:
                 self._dropped += 1
                 return
+            if self._wanted is not None and self._wanted is not asked and not self._wanted(time_s):
+                self._skipped += 1
+                return
             if len(self._queue) == self._options.queue_length:
                 self._queue.popleft()
                 self._dropped += 1
@@ -176,7 +216,7 @@ class LiveSource(ClosesOnExit):
                 Frame(
                     picture=picture,
                     index=index,
-                    time_s=arrived_s - self._opened_s,
+                    time_s=time_s,
                     arrived_s=arrived_s,
                     decode_ms=decode_ms,
                 )

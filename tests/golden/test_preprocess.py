@@ -12,12 +12,12 @@ import pytest
 
 from models.bundle import open_bundle
 from models.spec import ClipSpec
-from runtime import pipeline
-from runtime.pipeline import classify_whole
+from runtime import whole_file
 from runtime.records import Picture
 from runtime.sampling import dense_frames, segment_frames
 from runtime.session import Tensor
 from runtime.sources import FrameSource, open_source
+from runtime.whole_file import classify_whole
 from tests.fakes import FakeSession, FakeSource, frame_at
 from tests.video_files import ARCHERY
 
@@ -87,7 +87,7 @@ def test_views(case: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
         pictures = (drawn(number, width, height) for number in range(count))
         return FakeSource(frame_at(i / 25, i, picture=one) for i, one in enumerate(pictures))
 
-    monkeypatch.setattr(pipeline, "open_source", opened)
+    monkeypatch.setattr(whole_file, "open_source", opened)
     session = SamplingSession(case["samples"], case["views"])
     classify_whole(
         str(ARCHERY),

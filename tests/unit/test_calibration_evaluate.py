@@ -11,8 +11,8 @@ from calibration.clip_list import ClipList, read_clips
 from calibration.evaluate import Candidate, evaluate
 from models.card import ModelCard
 from models.errors import BackendError
-from runtime.pipeline import classify_whole
 from runtime.session import Tensor
+from runtime.whole_file import classify_whole
 from tests.fakes import FakeSession
 from tests.tiny_models import LABELS, tiny_network, write_tiny_bundle
 from tests.video_files import numbered_picture, write_numbered, write_video

@@ -10,14 +10,15 @@ import pytest
 from models.card import ModelCard
 from models.errors import UsageError
 from models.spec import ClipSpec, Resize
-from runtime import pipeline
+from runtime import whole_file
 from runtime.decode import softmax
-from runtime.pipeline import classify_whole, classify_windows
+from runtime.pipeline import classify_windows
 from runtime.preprocess import Preparation
 from runtime.records import Frame, Picture, Prediction
 from runtime.sampling import WindowSpec, dense_frames, segment_frames
 from runtime.session import Tensor
 from runtime.views import Views
+from runtime.whole_file import WholeSampling, classify_whole
 from tests.fakes import FakeSession, FakeSource, frame_at
 from tests.tiny_models import tiny_network, write_tiny_bundle
 
@@ -86,7 +87,7 @@ def test_logits_of_all_views_are_averaged_and_softmax_comes_once(
     card: ModelCard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sources = Sources(31, 31)
-    monkeypatch.setattr(pipeline, "open_source", sources)
+    monkeypatch.setattr(whole_file, "open_source", sources)
     session = network()
     found = classify_whole("clip.mp4", session, card, top_k=4, threshold=0.0, views=10)
     chosen = [sources.pictures[i] for i in segment_frames(31, 4, rule="centre")]
@@ -123,7 +124,7 @@ def test_dense_is_ten_clips_in_three_views(
     card: ModelCard, monkeypatch: pytest.MonkeyPatch, stated: int, readings: int
 ) -> None:
     sources = Sources(131, stated)
-    monkeypatch.setattr(pipeline, "open_source", sources)
+    monkeypatch.setattr(whole_file, "open_source", sources)
     session = network()
     found = classify_whole("clip.mp4", session, card, top_k=4, threshold=0.0, sampling="dense")
     assert sources.readings == readings
@@ -143,7 +144,7 @@ def test_dense_is_ten_clips_in_three_views(
 def test_only_used_frames_are_kept_each_once_and_resized(
     card: ModelCard,
     monkeypatch: pytest.MonkeyPatch,
-    sampling: pipeline.WholeSampling,
+    sampling: WholeSampling,
     views: Views,
     most: int,
 ) -> None:
@@ -155,8 +156,8 @@ def test_only_used_frames_are_kept_each_once_and_resized(
             kept.append(small.shape)
             return small
 
-    monkeypatch.setattr(pipeline, "Preparation", Counted)
-    monkeypatch.setattr(pipeline, "open_source", Sources(300, 300))
+    monkeypatch.setattr(whole_file, "Preparation", Counted)
+    monkeypatch.setattr(whole_file, "open_source", Sources(300, 300))
     classify_whole(
         "clip.mp4", network(), card, top_k=1, threshold=0.0, views=views, sampling=sampling
     )
@@ -172,7 +173,7 @@ def test_latencies_are_sums_over_the_views(
         time.sleep(0.002)
         return np.zeros((1, 4), np.float32)
 
-    monkeypatch.setattr(pipeline, "open_source", Sources(40, 40))
+    monkeypatch.setattr(whole_file, "open_source", Sources(40, 40))
     found = classify_whole("clip.mp4", FakeSession(slow), card, top_k=1, threshold=0.0, views=10)
     assert 20 <= found.latency.infer_ms < 1000
     assert 0 < found.latency.preprocess_ms < 1000
@@ -199,7 +200,7 @@ def test_the_card_decides(
     base, other = (card, with_clip(card, **changes))
     if "crop_offset" in changes:
         base, other = short, with_clip(short, **changes)
-    monkeypatch.setattr(pipeline, "open_source", odd)
+    monkeypatch.setattr(whole_file, "open_source", odd)
     seen = []
     for one in (base, other):
         session = network()
@@ -214,7 +215,7 @@ def test_the_card_decides(
 
 def test_dense_needs_a_file(card: ModelCard, monkeypatch: pytest.MonkeyPatch) -> None:
     camera = FakeSource([], live=True)
-    monkeypatch.setattr(pipeline, "open_source", lambda uri: camera)
+    monkeypatch.setattr(whole_file, "open_source", lambda uri: camera)
     with pytest.raises(UsageError, match="Dense sampling needs a file"):
         classify_whole("camera0", network(), card, top_k=1, threshold=0.0, sampling="dense")
     assert camera.closed
