@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 
 from models.errors import SourceError
-from runtime.sources import camera, demo, file
+from runtime.sources import camera, demo, file, replay
 from runtime.sources.base import FrameSource, SourceKind, Wanted
 
 __all__ = ["SOURCES", "FrameSource", "SourceKind", "Wanted", "open_source"]
 
-SOURCES: tuple[SourceKind, ...] = (demo.SOURCE, camera.SOURCE, file.SOURCE)
+SOURCES: tuple[SourceKind, ...] = (demo.SOURCE, replay.SOURCE, camera.SOURCE, file.SOURCE)
 """In the order in which they are asked; `file` claims whatever is left."""
 
 _STREAM = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://")
@@ -26,7 +26,8 @@ def open_source(uri: str) -> FrameSource:
     """Open a video source.
 
     Args:
-        uri: As the user wrote it: "demo", "camera0", "0", "/dev/video0" or the path of a file.
+        uri: As the user wrote it: "demo", "camera0", "0", "/dev/video0", the path of a file, or
+            "replay:" and a file that is to be shown as by a camera.
 
     Raises:
         SourceNotFound: The file or device does not exist.

@@ -34,8 +34,13 @@ def _file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(write_numbered(tmp_path / "clip.mp4", 12))
 
 
+def _replay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    return f"replay:{write_numbered(tmp_path / 'clip.mp4', 12, fps=100.0)}"
+
+
 EXAMPLES: dict[str, Callable[[Path, pytest.MonkeyPatch], str]] = {
     "demo": _demo,
+    "replay": _replay,
     "camera": _camera,
     "file": _file,
 }
@@ -133,7 +138,9 @@ def test_an_exception_in_the_reader_releases_too(uri: str) -> None:
     assert list(opened) == []
 
 
-@pytest.mark.parametrize("wrong", ["/nowhere/clip.mp4", "camera998", ""])
+@pytest.mark.parametrize(
+    "wrong", ["/nowhere/clip.mp4", "camera998", "replay:/nowhere/clip.mp4", ""]
+)
 def test_what_is_not_there_is_a_source_error(wrong: str) -> None:
     with pytest.raises(SourceError) as caught:
         open_source(wrong)

@@ -1,0 +1,130 @@
+"""A file played in real time, as if a camera were showing it: to try and to measure live use."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from runtime.closing import ClosesOnExit
+from runtime.records import Frame
+from runtime.sources import demo, file
+from runtime.sources.base import FrameSource, SourceKind, Wanted
+from runtime.sources.live import QUEUE_LENGTH
+
+PREFIX = "replay:"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How time goes.
+
+    Attributes:
+        clock: Monotonic seconds.
+        sleep: Waits that many seconds.
+        queue_length: Frames kept for a slow reader; the oldest is dropped for a new one.
+    """
+
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    queue_length: int = QUEUE_LENGTH
+
+
+class ReplaySource(ClosesOnExit):
+    """A live source that shows the frames of a file, each when its time has come.
+
+    The clock starts with the first frame that is read. A frame arrives when it is due and is
+    there when the time that its decoding took has passed as well, as with a camera, although the
+    file may have been decoded ahead. Frames that nobody fetches in time are dropped as a camera's
+    are. Unlike a camera it ends, with the file.
+
+    Args:
+        source: What is shown; closed with this one.
+        pace: How time goes.
+    """
+
+    live = True
+    duration_s: float | None = None
+
+    def __init__(self, source: FrameSource, pace: Pace | None = None) -> None:
+        self._source = source
+        self._pace = pace or Pace()
+        self._waiting: deque[Frame] = deque()
+        self._starts_s: float | None = None
+        self.description = f"{source.description}, replayed"
+        self.fps = source.fps
+        self.dropped = 0
+
+    @property
+    def skipped(self) -> int:
+        """Frames that were not wanted."""
+        return self._source.skipped
+
+    def __iter__(self) -> Iterator[Frame]:
+        """All frames."""
+        return self.frames()
+
+    def frames(self, wanted: Wanted | None = None) -> Iterator[Frame]:
+        """Wanted frames, each when it is due.
+
+        Args:
+            wanted: Asked in the reader's thread, except for the frames that wait already.
+
+        Raises:
+            SourceError: The file cannot be read (any more).
+        """
+        if wanted is not None:
+            self._waiting = deque(frame for frame in self._waiting if wanted(frame.time_s))
+        coming = self._source.frames(wanted)
+        while True:
+            self._take_in(coming)
+            if not self._waiting:
+                return
+            frame = self._waiting.popleft()
+            due_s = self._due_s(frame)
+            left_s = due_s + frame.decode_ms / 1e3 - self._pace.clock()
+            if left_s > 0:
+                self._pace.sleep(left_s)
+            yield replace(frame, arrived_s=due_s)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._waiting.clear()
+        self._source.close()
+
+    def _take_in(self, coming: Iterator[Frame]) -> None:
+        """Read until a frame is not due yet, and drop the oldest if too many are."""
+        while not self._waiting or self._due_s(self._waiting[-1]) <= self._pace.clock():
+            if len(self._waiting) > self._pace.queue_length:
+                self._waiting.popleft()
+                self.dropped += 1
+            frame = next(coming, None)
+            if frame is None:
+                return
+            self._waiting.append(frame)
+
+    def _due_s(self, frame: Frame) -> float:
+        if self._starts_s is None:
+            self._starts_s = self._pace.clock() - frame.time_s
+        return self._starts_s + frame.time_s
+
+
+def open_replay(uri: str) -> FrameSource:
+    """Open "replay:demo" or "replay:FILE".
+
+    Raises:
+        SourceNotFound: There is no such file.
+        SourceError: It is no video.
+    """
+    shown = uri.removeprefix(PREFIX)
+    kind = demo.SOURCE if demo.SOURCE.claims(shown) else file.SOURCE
+    return ReplaySource(kind.open(shown))
+
+
+SOURCE = SourceKind(
+    name="replay",
+    claims=lambda uri: uri.startswith(PREFIX),
+    open=open_replay,
+    example="replay:clip.mp4",
+)

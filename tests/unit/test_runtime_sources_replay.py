@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from runtime.records import Frame
+from runtime.sources.replay import Pace, ReplaySource
+from tests.fakes import FakeSource, frame_at
+
+
+class Clock:
+    """Time that passes only when someone waits or works."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+        self.slept: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now_s += seconds
+
+
+def frames(count: int, *, every_s: float = 0.1, decode_ms: float = 0.0) -> list[Frame]:
+    return [frame_at(5.0 + i * every_s, i, decode_ms=decode_ms) for i in range(count)]
+
+
+def replayed(given: list[Frame], clock: Clock, *, queue_length: int = 8) -> ReplaySource:
+    pace = Pace(clock=clock, sleep=clock.sleep, queue_length=queue_length)
+    return ReplaySource(FakeSource(given), pace)
+
+
+def test_every_frame_comes_when_it_is_due() -> None:
+    clock = Clock()
+    with replayed(frames(4), clock) as source:
+        seen = [(frame.index, round(clock.now_s, 6), round(frame.arrived_s, 6)) for frame in source]
+    assert seen == [(i, round(100 + i * 0.1, 6), round(100 + i * 0.1, 6)) for i in range(4)]
+    assert source.dropped == 0
+    assert source.live
+    assert source.description == "fake, replayed"
+
+
+def test_a_frame_is_there_once_its_decoding_time_has_passed() -> None:
+    clock = Clock()
+    source = replayed(frames(3, decode_ms=20.0), clock)
+    ages = [round(clock.now_s - frame.arrived_s, 6) for frame in source]
+    assert ages == [0.02] * 3
+
+
+def read_slowly(source: ReplaySource, clock: Clock, *, takes_s: float) -> Iterator[int]:
+    for frame in source:
+        yield frame.index
+        clock.now_s += takes_s
+
+
+def test_a_reader_that_is_late_once_loses_nothing() -> None:
+    clock = Clock()
+    source = replayed(frames(20), clock)
+    seen = []
+    for frame in source:
+        seen.append(frame.index)
+        if frame.index == 5:
+            clock.now_s += 0.75
+    assert seen == list(range(20))
+    assert source.dropped == 0
+
+
+def test_a_reader_that_is_too_slow_loses_the_oldest() -> None:
+    clock = Clock()
+    source = replayed(frames(100), clock, queue_length=3)
+    seen = list(read_slowly(source, clock, takes_s=0.25))
+    assert seen[0] == 0
+    assert seen == sorted(set(seen))
+    assert source.dropped == 100 - len(seen)
+    assert 35 <= len(seen) <= 45
+    assert clock.now_s < 100 + 9.9 + 5 * 0.25
+
+
+def test_unwanted_frames_are_not_waited_for() -> None:
+    clock = Clock()
+    source = replayed(frames(6), clock)
+    asked: list[float] = []
+
+    def wanted(time_s: float) -> bool:
+        asked.append(round(time_s, 6))
+        return round(time_s * 10) % 2 == 0
+
+    assert [frame.index for frame in source.frames(wanted)] == [0, 2, 4]
+    assert asked == [round(5 + i * 0.1, 6) for i in range(6)]
+    assert source.skipped == 3
+    assert len(clock.slept) == 2
+
+
+def test_closing_ends_it_and_closes_the_file() -> None:
+    clock = Clock()
+    inner = FakeSource(frames(5))
+    source = ReplaySource(inner, Pace(clock=clock, sleep=clock.sleep))
+    reading = iter(source)
+    next(reading)
+    source.close()
+    source.close()
+    assert list(reading) == []
+    assert inner.closed
