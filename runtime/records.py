@@ -41,6 +41,10 @@ class Clip:
         end_s: End of the window, exclusive.
         available: Number of frames the window held.
         index: Number of the window, from 0.
+        before: Frames that a fixed grid took before the window, as far as they are known.
+        after: Frames that it took after the window.
+        held: Of a fixed grid: how many of `frames` repeat the one before them. None otherwise.
+        resets: Of a fixed grid: gaps so far after which it started anew. None otherwise.
     """
 
     frames: tuple[Frame, ...]
@@ -48,6 +52,10 @@ class Clip:
     end_s: float
     available: int
     index: int
+    before: tuple[Frame, ...] = ()
+    after: tuple[Frame, ...] = ()
+    held: int | None = None
+    resets: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
