@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from calibration.graph_names import BEGINNINGS, free_names
 from calibration.report import REPORT_FOLDER, REPORT_NAME, Report
 from calibration.report_page import PAGE_NAME, page
 from models.bundle import BUILTIN_BUNDLE, Bundle, open_bundle
@@ -22,9 +23,6 @@ from models.card import CARD_NAME, BundleFile, Variant
 from models.errors import BundleError, EdgeclsError, OutputError
 
 logger = logging.getLogger(__name__)
-
-MARK = "int8"
-"""Part of the name of every graph file that a calibration writes."""
 
 _TEMPORARY = ".calibrate.tmp"
 _PENDING = "report.next.json"
@@ -39,11 +37,18 @@ class NewGraph:
         path: The finished file; stays where it is.
         weights: Its weights, if they are a file of their own, of the same name but for the ending.
         variant: Its entry in the card, but for the files, which are filled in.
+        stages: Its stage graphs, finished files in the order of `variant.stages`; they stay too.
     """
 
     path: Path
     weights: Path | None
     variant: Variant
+    stages: tuple[Path, ...] = ()
+
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        """The graph, its weights where they are a file of their own, and its stages."""
+        return (self.path, *(() if self.weights is None else (self.weights,)), *self.stages)
 
 
 @contextlib.contextmanager
@@ -98,13 +103,13 @@ def add_graphs(
     try:
         entries, names = [], {}
         for graph in graphs:
-            stem = _free_stem(folder, graph, taken)
-            main = _copied(graph.path, folder / f"{stem}{graph.path.suffix}")
-            weights = None
-            if graph.weights is not None:
-                weights = _copied(graph.weights, folder / f"{stem}{graph.weights.suffix}")
-            entries.append(_entry(graph.variant, main, weights))
-            names[graph.path.name] = main.name
+            own = graph.sources[: len(graph.sources) - len(graph.stages)]
+            free = free_names(graph.variant, [path.suffix for path in own], taken=taken)
+            taken.update(free)
+            pairs = zip(graph.sources, free, strict=True)
+            copies = tuple(_copied(source, folder / name) for source, name in pairs)
+            entries.append(_entry(graph, copies))
+            names[graph.path.name] = copies[0].name
         kept = tuple(one for one in bundle.card.variants if one.precision != replaced)
         card = bundle.card.model_copy(update={"variants": (*kept, *entries)})
         card = type(card).model_validate(card.model_dump())
@@ -179,26 +184,18 @@ def _renamed(report: Report, names: dict[str, str]) -> Report:
     return report.model_copy(update={"targets": tuple(targets)})
 
 
-def _entry(variant: Variant, path: Path, weights: Path | None) -> Variant:
-    return variant.model_copy(
+def _entry(graph: NewGraph, copies: tuple[Path, ...]) -> Variant:
+    """The entry of the card, with the files as they are in the bundle, see `NewGraph.sources`."""
+    main, *rest = (BundleFile.of(path).model_dump() for path in copies)
+    weights = None if graph.weights is None else BundleFile.model_validate(rest.pop(0))
+    stages = zip(graph.variant.stages, rest, strict=True)
+    return graph.variant.model_copy(
         update={
-            **BundleFile.of(path).model_dump(),
-            "weights": None if weights is None else BundleFile.of(weights),
+            **main,
+            "weights": weights,
+            "stages": tuple(stage.model_copy(update=file) for stage, file in stages),
         }
     )
-
-
-def _free_stem(folder: Path, graph: NewGraph, taken: set[str]) -> str:
-    """A name that no file of the card has, e.g. `model.int8`, `model.int8.openvino-2`."""
-    engine = "" if graph.variant.engine == "any" else f".{graph.variant.engine}"
-    suffixes = [path.suffix for path in (graph.path, graph.weights) if path is not None]
-    number = 1
-    while True:
-        stem = f"model.{MARK}{engine}{'' if number == 1 else f'-{number}'}"
-        if not any(f"{stem}{suffix}" in taken for suffix in suffixes):
-            taken.update(f"{stem}{suffix}" for suffix in suffixes)
-            return stem
-        number += 1
 
 
 def _copied(source: Path, target: Path) -> Path:
@@ -232,7 +229,7 @@ def _clear_away(folder: Path, bundle: Bundle) -> None:
     """Finish what a killed change left: remove files nothing refers to, keep the right report."""
     known = {entry.file for variant in bundle.card.variants for entry in variant.files}
     for path in [*folder.iterdir(), *folder.glob(f"{REPORT_FOLDER}/*")]:
-        ours = path.name.startswith(f"model.{MARK}") and path.parent == folder
+        ours = path.name.startswith(BEGINNINGS) and path.parent == folder
         if path.name.endswith(_TEMPORARY) or (ours and path.name not in known):
             path.unlink(missing_ok=True)
     pending = folder / REPORT_FOLDER / _PENDING

@@ -27,10 +27,12 @@ from calibration.report import (
 from models.bundle import open_bundle
 from models.card import BundleFile, Int8, Variant, sha256_of
 from models.errors import BundleError, OutputError
+from models.stages import Stage, StageTensor
 from tests.cli.command import ROOT, environment
 from tests.tiny_models import write_tiny_bundle
 
 PAGE_AND_REPORT = ["report.html", "report.json"]
+STAGES = ("frame", "shift1", "window")
 
 
 def an_int8() -> Int8:
@@ -50,19 +52,43 @@ def an_int8() -> Int8:
     )
 
 
+def some_stages(folder: Path, content: bytes) -> tuple[Path, ...]:
+    """Files that stand for stage graphs; the content of each ends in its name's first letter."""
+    paths = tuple(folder / f"{name}.onnx" for name in STAGES)
+    for path in paths:
+        path.write_bytes(content + path.name[:1].encode())
+    return paths
+
+
+def stage_entries(paths: tuple[Path, ...]) -> tuple[Stage, ...]:
+    maps = StageTensor(name="maps", dtype="uint8", shape=(4, 2, 2))
+    rows = StageTensor(name="rows_out", dtype="uint8", shape=(8,))
+    frame, shifted, window = (BundleFile.of(path).model_dump() for path in paths)
+    return (
+        Stage(kind="frame", outputs=(maps,), macs=3, **frame),
+        Stage(
+            kind="shifted", offsets=(-1, 0, 1), inputs=(maps,), outputs=(rows,), macs=2, **shifted
+        ),
+        Stage(kind="window", inputs=(rows,), macs=1, **window),
+    )
+
+
 def a_graph(path: Path, content: bytes, weights: bytes | None = None) -> NewGraph:
     path.write_bytes(content)
     beside = None
     if weights is not None:
         beside = path.with_suffix(".bin")
         beside.write_bytes(weights)
+    stages = some_stages(path.parent, content) if weights is None else ()
     return NewGraph(
         path=path,
         weights=beside,
+        stages=stages,
         variant=Variant(
             precision="int8",
             engine="any" if weights is None else "openvino",
             int8=an_int8(),
+            stages=stage_entries(stages) if stages else (),
             **BundleFile.of(path).model_dump(),
         ),
     )
@@ -138,7 +164,7 @@ def add(folder: Path, scratch: Path, content: bytes) -> None:
     scratch.mkdir(exist_ok=True)
     graphs = (
         a_graph(scratch / "any.onnx", content),
-        a_graph(scratch / "own.xml", content + b"x", weights=content + b"w"),
+        a_graph(scratch / "own.xml", content + b"x", weights=content + b"xw"),
     )
     with locked_bundle(folder) as bundle:
         add_graphs(bundle, graphs, a_report(*graphs))
@@ -153,6 +179,11 @@ def int8_content(folder: Path) -> set[bytes]:
         if variant.precision == "int8"
         for entry in variant.files
     }
+
+
+def contents(text: bytes) -> set[bytes]:
+    """What `int8_content` gives after `add`: graph, IR and its weights, three stages."""
+    return {text + end for end in (b"", b"x", b"xw", b"f", b"s", b"w")}
 
 
 @pytest.fixture
@@ -175,11 +206,16 @@ def test_graphs_are_added_and_replaced(folder: Path, tmp_path: Path) -> None:
     assert [target.file for target in report.targets] == ["model.int8.onnx", own.name]
 
     add(folder, tmp_path / "scratch", b"two")
-    assert int8_content(folder) == {b"two", b"twox", b"twow"}
+    assert int8_content(folder) == contents(b"two")
+    variant = open_bundle(folder).card.variants[-2]
+    stages = open_bundle(folder).stage_paths(variant)
+    assert [path.name for path in stages] == [f"stream.int8-2.{name}.onnx" for name in STAGES]
+    assert [path.read_bytes() for path in stages] == [b"twof", b"twos", b"twow"]
     names = {path.name for path in folder.iterdir()}
     assert names == {
         *("card.json", "model.onnx", "probe.npz", "calibration"),
         *("model.int8-2.onnx", "model.int8.openvino-2.xml", "model.int8.openvino-2.bin"),
+        *(f"stream.int8-2.{name}.onnx" for name in STAGES),
     }
     assert sorted(path.name for path in (folder / "calibration").iterdir()) == PAGE_AND_REPORT
     page = (folder / "calibration" / "report.html").read_text(encoding="utf-8")
@@ -224,7 +260,7 @@ def test_killed_at_any_step_it_is_the_old_bundle_or_the_new_one(
     folder: Path, tmp_path: Path
 ) -> None:
     add(folder, tmp_path / "scratch", b"one")
-    old, new = {b"one", b"onex", b"onew"}, {b"two", b"twox", b"twow"}
+    old, new = contents(b"one"), contents(b"two")
     seen = set()
     for count in range(3, 200, 3):
         copy = tmp_path / f"copy{count}"
@@ -241,10 +277,11 @@ def test_killed_at_any_step_it_is_the_old_bundle_or_the_new_one(
         report = read_report(open_bundle(copy))
         assert report is not None, count
         add(copy, tmp_path / "scratch", b"three")  # and nothing is in the way of the next
-        assert int8_content(copy) == {b"three", b"threex", b"threew"}
+        assert int8_content(copy) == contents(b"three")
         assert not [path for path in copy.rglob("*") if path.name.endswith(".tmp")]
         assert sorted(path.name for path in (copy / "calibration").iterdir()) == PAGE_AND_REPORT
         assert len(list(copy.glob("model.int8*"))) == 3
+        assert len(list(copy.glob("stream.int8*"))) == 3
         shutil.rmtree(copy)
         if os.WIFEXITED(status):
             break
@@ -314,7 +351,7 @@ def test_a_full_disk_leaves_the_bundle_as_it_was(
     monkeypatch.setattr(shutil, "copyfile", full)
     with pytest.raises(OutputError, match="No space left"):
         add(folder, tmp_path / "scratch", b"two")
-    assert int8_content(folder) == {b"one", b"onex", b"onew"}
+    assert int8_content(folder) == contents(b"one")
 
 
 def test_where_folders_cannot_be_locked_a_file_does_it(
