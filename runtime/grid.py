@@ -165,7 +165,7 @@ class GridSampler:
     A camera slower than the grid repeats: a frame fills all points since the one before it. Over
     a gap the ring is emptied, and the first window after it lies wholly behind it; or the frame
     before the gap fills the points within, which complete no window. Numbers and times of the
-    windows go on as if there had been no gap.
+    windows go on as if there had been no gap. A new epoch of the source empties the ring as well.
 
     Length 1 s, 4 frames, frames at 0.00, 0.04, …: the points are 0.125, 0.375, …; the frames
     taken 0.16, 0.40, 0.64, 0.88, and the last of these completes window 0; that at 1.16 window 1,
@@ -207,7 +207,9 @@ class GridSampler:
         # Of `push`:
         self._ring: dict[int, Frame] = {}
         self._undecided = 0
-        self._emptied = 0
+        self._gaps = 0
+        self._epoch: int | None = None
+        self._resets_told = 0
         self._first_window: list[Frame] = []
         self._given = False
 
@@ -246,6 +248,10 @@ class GridSampler:
             self._placements.append(_Placement(time_s, first, last, self._resets, gap))
         return filled or spare
 
+    def due(self, time_s: float) -> bool:
+        """Whether `push` has a use for the frame of that time."""
+        return bool(self._placements) and self._placements[0].time_s <= time_s
+
     def push(self, frame: Frame) -> tuple[Clip, ...]:
         """Take a frame that was wanted; one that was not is let go.
 
@@ -259,22 +265,24 @@ class GridSampler:
             return ()
         clips: list[Clip] = []
         newest = placed[-1]
-        if newest.resets != self._emptied:
+        first = placed[0].first
+        if self._epoch is None:
+            self._epoch = frame.epoch
+        if newest.resets != self._gaps or frame.epoch != self._epoch:
             clips += self._lacking_only_frames_behind()
-            self._emptied = newest.resets
+            self._resets_told += 1
             self._ring.clear()
             self._first_window.clear()
-            placed = [one for one in placed if one.resets == newest.resets]
-        elif not self._given and (self._short or not self._first_window):
-            self._first_window.append(frame)
-        first = placed[0].first
-        if any(one.gap for one in placed):
-            first = max(first, newest.last - self._span)
+            first = max(first, newest.last)
+        elif any(one.gap for one in placed):
             clips += self._lacking_only_frames_behind()
             stand_in = self._ring[next(reversed(self._ring))] if self._ring else frame
-            for point in range(first, newest.last):
+            for point in range(max(first, newest.last - self._span), newest.last):
                 self._fill(point, stand_in)
             first = self._undecided = max(first, newest.last)
+        self._gaps, self._epoch = newest.resets, frame.epoch
+        if not self._given and not self._resets_told and (self._short or not self._first_window):
+            self._first_window.append(frame)
         for point in range(first, newest.last + 1):
             self._fill(point, frame)
             clips += self._windows_until(point - self._around.after * self.spec.phases)
@@ -291,7 +299,8 @@ class GridSampler:
             first window, one clip of all its frames. None for an empty stream.
         """
         clips = self._lacking_only_frames_behind()
-        if not self._given and not clips and self._emptied == 0:
+        short = self._next <= (self.spec.frames - 1) * self.spec.phases
+        if short and not (self._given or clips or self._resets or self._resets_told):
             clips = self._of_short_stream()
         self._given = True
         self._ring.clear()
@@ -352,10 +361,11 @@ class GridSampler:
                 end_s=start_s + self.spec.length_s,
                 available=distinct,
                 index=index,
+                arrived_s=chosen[-1].arrived_s,
                 before=tuple(ring[one] for one in before if one in ring),
                 after=tuple(ring[one] for one in after if one in ring),
                 held=frames - distinct,
-                resets=self._emptied,
+                resets=self._resets_told,
             )
         ]
 
@@ -376,8 +386,8 @@ class GridSampler:
                 end_s=self._newest_s + self._interval.seconds,
                 available=len(there),
                 index=0,
+                arrived_s=there[-1].arrived_s,
                 held=self.spec.frames - distinct,
-                resets=0,
             )
         ]
 

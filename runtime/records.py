@@ -21,6 +21,8 @@ class Frame:
         time_s: Media time for files, seconds since the source was opened for live sources.
         arrived_s: `time.monotonic()` when the picture came out of the decoder.
         decode_ms: Time spent decoding it.
+        epoch: Raised by the source after every break of its picture (another resolution, a lost
+            connection, a clock that jumped): no window holds frames of two epochs.
     """
 
     picture: Picture
@@ -28,6 +30,7 @@ class Frame:
     time_s: float
     arrived_s: float
     decode_ms: float
+    epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -41,10 +44,11 @@ class Clip:
         end_s: End of the window, exclusive.
         available: Number of frames the window held.
         index: Number of the window, from 0.
+        arrived_s: When the newest frame of the window arrived, as `Frame.arrived_s`.
         before: Frames that a fixed grid took before the window, as far as they are known.
         after: Frames that it took after the window.
         held: Of a fixed grid: how many of `frames` repeat the one before them. None otherwise.
-        resets: Of a fixed grid: gaps so far after which it started anew. None otherwise.
+        resets: Times so far that the stream was started anew, behind a gap or a new epoch.
     """
 
     frames: tuple[Frame, ...]
@@ -52,10 +56,11 @@ class Clip:
     end_s: float
     available: int
     index: int
+    arrived_s: float = 0.0
     before: tuple[Frame, ...] = ()
     after: tuple[Frame, ...] = ()
     held: int | None = None
-    resets: int | None = None
+    resets: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +78,7 @@ class Latency:
     Attributes:
         decode_ms: Decoding of the frames that arrived since the window before.
         preprocess_ms: Resize and crop of those frames, and normalisation of the clip.
-        infer_ms: The engine.
+        infer_ms: The engine, for all windows that it ran on together.
     """
 
     decode_ms: float
@@ -81,7 +86,7 @@ class Latency:
     infer_ms: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Prediction:
     """What the model says of one window.
 
@@ -94,6 +99,14 @@ class Prediction:
         frame_age_ms: Live sources only: time from the arrival of the window's last frame to
             this result.
         dropped: Live sources only: frames dropped since the source was opened.
+        stream: Number of the source, from 0.
+        held: How many of its frames repeat the one before them; None unless on a fixed grid.
+        resets: Times so far that the stream was started anew, behind a gap or a new epoch.
+        batch: Windows that the engine ran on together, this one included.
+        reused: Share of the multiply-accumulates of its batch that were known from windows
+            before, 0 to 1; None where nothing is ever reused.
+        probabilities: Of all classes in the order of the card, float64 [classes], owned by the
+            prediction; None where they were not asked for.
     """
 
     index: int
@@ -103,3 +116,9 @@ class Prediction:
     latency: Latency
     frame_age_ms: float | None
     dropped: int | None
+    stream: int = 0
+    held: int | None = None
+    resets: int = 0
+    batch: int = 1
+    reused: float | None = None
+    probabilities: NDArray[np.float64] | None = None

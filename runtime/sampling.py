@@ -199,7 +199,7 @@ class ClipSampler:
     Window k covers [t0 + k * stride, t0 + k * stride + length), t0 being the time of the first
     frame; starts are multiplied out, never summed up, so they do not drift. Of the n frames
     inside, `segment_frames(n, segments)` are taken. A window without frames (a gap) gives no
-    clip, but its number is used up.
+    clip, but its number is used up; so is that of a window that a new epoch of the source breaks.
 
     Length 1 s, stride 0.5 s, frames at 0.00, 0.25, …, 2.25: the frame at 1.00 completes window 0
     (frames 0.00 to 0.75), 1.50 completes window 1 (0.50 to 1.25), 2.00 window 2; `finish`
@@ -228,6 +228,16 @@ class ClipSampler:
         self._origin_s: float | None = None
         self._last_s = 0.0
         self._next = 0
+        self._epoch: int | None = None
+        self._resets = 0
+
+    def wanted(self, time_s: float) -> bool:
+        """Every frame is wanted: which are taken depends on how many there are."""
+        return True
+
+    def due(self, time_s: float) -> bool:
+        """Every frame is of use."""
+        return True
 
     def push(self, frame: Frame) -> tuple[Clip, ...]:
         """Take the next frame.
@@ -250,6 +260,12 @@ class ClipSampler:
                 f" {self._origin_s + self._last_s} s; times must not decrease."
             )
         clips = self._complete_until(elapsed_s + EPSILON_S)
+        if self._epoch is not None and frame.epoch != self._epoch:
+            self._resets += 1
+            self._pending.clear()
+            started = math.ceil((elapsed_s - EPSILON_S) / self._window.stride_s)
+            self._next = max(self._next, started)
+        self._epoch = frame.epoch
         if not self._pending:
             self._skip_windows_before(elapsed_s)
         if elapsed_s >= self._start_s(self._next) - EPSILON_S:
@@ -271,7 +287,7 @@ class ClipSampler:
         interval_s = self._interval.seconds
         end_s = self._last_s + interval_s
         clips = self._complete_until(end_s + interval_s / 2)
-        if self._next == 0 and self._pending:
+        if self._next == 0 and self._pending and not self._resets:
             clips = (self._clip(end_s),)
         self.reset()
         return clips
@@ -305,6 +321,8 @@ class ClipSampler:
             end_s=origin_s + end_s,
             available=len(frames),
             index=self._next,
+            arrived_s=frames[-1].arrived_s,
+            resets=self._resets,
         )
 
     def _since_origin_s(self, frame: Frame) -> float:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -225,6 +226,22 @@ def test_times_must_not_decrease() -> None:
     for time_s in (0.9, float("nan")):
         with pytest.raises(ValueError, match="must not decrease"):
             sampler.wanted(time_s)
+
+
+@pytest.mark.parametrize("gap", ["reset", "hold"])
+def test_no_window_holds_frames_of_two_epochs(gap: GapPolicy) -> None:
+    sampler = GridSampler(grid_spec(4, length_s=1.0, gap=gap), rule="centre")
+    clips: list[Clip] = []
+    for frame in frames_at([*steady(50, 25), *steady(50, 25, start_s=4.0)]):
+        one = replace(frame, epoch=frame.index // 35)
+        if sampler.wanted(one.time_s):
+            clips += sampler.push(one)
+    assert all(len({frame.epoch for frame in clip.frames}) == 1 for clip in clips)
+    epochs = [clip.frames[0].epoch for clip in clips]
+    assert set(epochs) == {0, 1, 2}
+    assert [clip.resets for clip in clips if clip.frames[0].epoch == 0][-1] == 0
+    # The gap, and the epochs 1 and 2; a gap that is held is none.
+    assert clips[-1].resets == (3 if gap == "reset" else 2)
 
 
 # --- short streams --------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -321,3 +322,17 @@ def test_any_dropping_leaves_the_windows_where_they_are(
         assert clip.start_s == pytest.approx(clip.index * stride_ms / 1000)
         assert clip.end_s - clip.start_s == pytest.approx(length_ms / 1000)
         assert all(clip.start_s - 1e-6 <= frame.time_s < clip.end_s - 1e-9 for frame in clip.frames)
+
+
+def test_no_window_holds_frames_of_two_epochs() -> None:
+    sampler = ClipSampler(WindowSpec(1.0, 0.5), 4, rule="centre")
+    clips: list[Clip] = []
+    for frame in frames_at(steady(75, 25)):
+        clips += sampler.push(replace(frame, epoch=int(frame.index >= 30)))
+    clips += sampler.finish()
+    assert [(clip.index, clip.frames[0].epoch, clip.resets) for clip in clips] == [
+        (0, 0, 0),
+        (3, 1, 1),
+        (4, 1, 1),
+    ]
+    assert all(len({frame.epoch for frame in clip.frames}) == 1 for clip in clips)
