@@ -1,0 +1,7 @@
+"""Where results and events go besides stdout; one file per kind of output."""
+
+from __future__ import annotations
+
+from runtime.outputs.base import Output
+
+__all__ = ["Output"]
