@@ -1,8 +1,8 @@
-"""Run a model of a fixed batch size on any number of clips."""
+"""Run graphs of fixed batch sizes on any number of clips or rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -31,3 +31,23 @@ def in_fixed_batches(clips: Tensor, batch: int, compute: Callable[[Tensor], Tens
             piece = np.concatenate([piece, np.zeros((missing, *clips.shape[1:]), clips.dtype)])
         results.append(compute(piece)[: batch - missing])
     return np.concatenate(results)
+
+
+def recurring_pieces(total: int, sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Cut a number of rows into pieces of sizes that there are graphs for, the largest first.
+
+    E.g. 8 rows with graphs for 3 and 1 are 3, 3, 1, 1; with one for 3 alone they are 3, 3, 3, of
+    which the last reaches beyond the rows.
+
+    Args:
+        total: Rows.
+        sizes: At least one, each at least 1, in any order.
+
+    Yields:
+        Start and size of each piece. Only the last may reach beyond `total`.
+    """
+    smallest, start = min(sizes), 0
+    while start < total:
+        size = max((size for size in sizes if size <= total - start), default=smallest)
+        yield start, size
+        start += size

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from models.card import ModelCard
 from models.errors import UsageError
+from models.stages import Stage
 from runtime.closing import Closeable
+from runtime.stage_session import StageSession
 
 Tensor = NDArray[np.float32]
 
@@ -77,12 +79,14 @@ class Backend:
         extra: The extra that installs it.
         probe: Never raises.
         open: Loads a graph; raises `BackendError` or `MissingExtra`.
+        open_stage: Loads a stage graph, likewise; None where the engine cannot run in stages.
     """
 
     name: str
     extra: str
     probe: Callable[[], Probe]
     open: Callable[[Path, ModelCard, SessionOptions], Session]
+    open_stage: Callable[[Path, Stage, SessionOptions], StageSession] | None = None
 
 
 def check_input(clips: Tensor, card: ModelCard) -> None:

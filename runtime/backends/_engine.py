@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from models.errors import BackendError
 from models.messages import telling_line
+from models.stages import Stage
 from runtime.session import Probe
+from runtime.stage_session import stage_inputs, stage_outputs
 
 
 def probe_module(
@@ -73,3 +75,33 @@ def loading(path: Path) -> str:
 def closed(backend: str) -> BackendError:
     """The error of a session used after `close()`."""
     return BackendError(f"The {backend} session is closed; open the model again to run it.")
+
+
+def check_stage_ends(
+    path: Path, stage: Stage, *, inputs: Mapping[str, str], outputs: Mapping[str, str]
+) -> None:
+    """Refuse a stage graph that does not take and give what the card says.
+
+    Args:
+        path: The graph, for the error.
+        stage: What the card says of it.
+        inputs: Types by name that the engine found, e.g. "float32".
+        outputs: The same of the outputs.
+
+    Raises:
+        BackendError: They differ.
+    """
+    for what, found, expected in (
+        ("takes", inputs, stage_inputs(stage)),
+        ("gives", outputs, stage_outputs(stage)),
+    ):
+        wanted = {name: dtype.name for name, dtype in expected.items()}
+        if dict(found) != wanted:
+            raise BackendError(
+                f"{path} {what} {_listed(found)}; the card says {_listed(wanted)}.",
+                hint="Convert the model again: edgecls convert",
+            )
+
+
+def _listed(ends: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {dtype}" for name, dtype in ends.items()) or "nothing"

@@ -45,9 +45,6 @@ def open_ort(
 ) -> OrtSession:
     """Load a graph on one provider.
 
-    The providers that ONNX Runtime *offers* may still fail to load, and it then falls back in
-    silence. So only one provider is asked for, and the one that runs must be it.
-
     Raises:
         MissingExtra: ONNX Runtime is absent or broken.
         BackendError: The graph does not load, or another provider would run it.
@@ -55,6 +52,39 @@ def open_ort(
     with extra(extra_name, f"Backend {backend}"):
         onnxruntime = import_onnxruntime()
 
+    session = ort_session(
+        onnxruntime, path, options, backend=backend, extra_name=extra_name, provider=provider
+    )
+    ends = len(session.get_inputs()), len(session.get_outputs())
+    if ends != (1, 1):
+        raise BackendError(
+            f"Backend {backend} takes graphs of one input and one output; {path} has"
+            f" {ends[0]} and {ends[1]}.",
+            hint="Convert the model again: edgecls convert",
+        )
+    device = provider.removesuffix("ExecutionProvider")
+    return OrtSession(
+        session, card, backend=backend, engine=f"onnxruntime {onnxruntime.__version__} {device}"
+    )
+
+
+def ort_session(
+    onnxruntime: Any,
+    path: Path,
+    options: SessionOptions,
+    *,
+    backend: str,
+    extra_name: str,
+    provider: str,
+) -> Any:
+    """An inference session on exactly one provider.
+
+    The providers that ONNX Runtime *offers* may still fail to load, and it then falls back in
+    silence. So only one provider is asked for, and the one that runs must be it.
+
+    Raises:
+        BackendError: The graph does not load, or another provider would run it.
+    """
     settings = onnxruntime.SessionOptions()
     settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     settings.intra_op_num_threads = options.threads or usable_cpus()
@@ -66,13 +96,6 @@ def open_ort(
         session = onnxruntime.InferenceSession(  # which would print, and try the same again
             str(path), settings, providers=[provider], enable_fallback=0
         )
-    ends = len(session.get_inputs()), len(session.get_outputs())
-    if ends != (1, 1):
-        raise BackendError(
-            f"Backend {backend} takes graphs of one input and one output; {path} has"
-            f" {ends[0]} and {ends[1]}.",
-            hint="Convert the model again: edgecls convert",
-        )
     running = session.get_providers()
     if not running or running[0] != provider:
         raise BackendError(
@@ -80,10 +103,7 @@ def open_ort(
             " would run the model.",
             hint=f"pip install --force-reinstall 'edgecls[{extra_name}]'",
         )
-    device = provider.removesuffix("ExecutionProvider")
-    return OrtSession(
-        session, card, backend=backend, engine=f"onnxruntime {onnxruntime.__version__} {device}"
-    )
+    return session
 
 
 def check_graph(path: Path, *, backend: str) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from models.card import ModelCard
+from models.stages import Stage
 from runtime.backends._ort import open_ort, probe_ort
+from runtime.backends._ort_stage import open_ort_stage
 from runtime.session import Backend, Probe, Session, SessionOptions
+from runtime.stage_session import StageSession
 
 _NAME = "cpu"
 _EXTRA = "cpu"
@@ -21,4 +24,10 @@ def _open(path: Path, card: ModelCard, options: SessionOptions) -> Session:
     return open_ort(path, card, options, backend=_NAME, extra_name=_EXTRA, provider=_PROVIDER)
 
 
-BACKEND = Backend(name=_NAME, extra=_EXTRA, probe=_probe, open=_open)
+def _open_stage(path: Path, stage: Stage, options: SessionOptions) -> StageSession:
+    return open_ort_stage(
+        path, stage, options, backend=_NAME, extra_name=_EXTRA, provider=_PROVIDER
+    )
+
+
+BACKEND = Backend(name=_NAME, extra=_EXTRA, probe=_probe, open=_open, open_stage=_open_stage)

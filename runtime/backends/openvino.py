@@ -21,17 +21,20 @@ import numpy as np
 
 from models.card import ModelCard
 from models.extras import extra
+from models.stages import Stage
 from runtime.backends._engine import (
     closed,
     engine_errors,
     loading,
     probe_module,
 )
+from runtime.backends._openvino_stage import OpenVinoStageSession
 from runtime.backends._ort import check_graph
 from runtime.batches import in_fixed_batches
 from runtime.closing import ClosesOnExit
 from runtime.cpu import usable_cpus
 from runtime.session import Backend, Probe, Session, SessionOptions, Tensor, check_input
+from runtime.stage_session import StageSession
 
 _NAME = "openvino"
 _EXTRA = "cpu"
@@ -68,19 +71,37 @@ def _open(path: Path, card: ModelCard, options: SessionOptions) -> Session:
     with extra(_EXTRA, f"Backend {_NAME}"):
         import openvino
 
-    settings = {
+    if path.suffix != ".xml":  # OpenVINO's own format is its own to check
+        check_graph(path, backend=_NAME)
+    with engine_errors(_NAME, loading(path)):
+        core = shared_core(openvino)
+        graph = _Graph(core, core.read_model(str(path)), _settings(options))
+        graph.request(graph.fixed_batch or 1)
+    return OpenVinoSession(graph, card, engine=f"openvino {_release(openvino)} {_DEVICE}")
+
+
+def _open_stage(path: Path, stage: Stage, options: SessionOptions) -> StageSession:
+    with extra(_EXTRA, f"Backend {_NAME}"):
+        import openvino
+
+    check_graph(path, backend=_NAME)
+    return OpenVinoStageSession(
+        openvino,
+        shared_core(openvino),
+        path,
+        stage,
+        settings=_settings(options),
+        engine=f"{_NAME} {_release(openvino)} {_DEVICE}",
+    )
+
+
+def _settings(options: SessionOptions) -> dict[str, Any]:
+    return {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": options.threads or usable_cpus(),
         "INFERENCE_PRECISION_HINT": "f32",
         "ENABLE_CPU_PINNING": False,
     }
-    if path.suffix != ".xml":  # OpenVINO's own format is its own to check
-        check_graph(path, backend=_NAME)
-    with engine_errors(_NAME, loading(path)):
-        core = shared_core(openvino)
-        graph = _Graph(core, core.read_model(str(path)), settings)
-        graph.request(graph.fixed_batch or 1)
-    return OpenVinoSession(graph, card, engine=f"openvino {_release(openvino)} {_DEVICE}")
 
 
 def _release(openvino: Any) -> str:
@@ -164,4 +185,4 @@ def _compute(graph: _Graph, clips: Tensor) -> Tensor:
     return np.array(request.get_output_tensor(0).data, dtype=np.float32)
 
 
-BACKEND = Backend(name=_NAME, extra=_EXTRA, probe=_probe, open=_open)
+BACKEND = Backend(name=_NAME, extra=_EXTRA, probe=_probe, open=_open, open_stage=_open_stage)
