@@ -15,7 +15,9 @@ EXTRA_MODULES: dict[str, tuple[str, ...]] = {
     "gpu": ("onnxruntime",),
     "convert": ("paddle", "paddle2onnx", "onnx", "yaml", "onnxruntime"),
     "int8": ("nncf", "onnx", "ml_dtypes", "onnxruntime", "openvino"),
+    "serve": ("starlette", "uvicorn", "prometheus_client", "h11", "anyio"),
     "train": ("torch",),
+    "mqtt": ("paho",),
 }
 """Top-level modules that each extra brings."""
 
