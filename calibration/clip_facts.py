@@ -21,7 +21,7 @@ class ClipFacts:
         counted: The frames were decoded and counted; otherwise the container states the number.
         fps: Nominal frame rate; None when the container does not tell.
         duration_s: Length in seconds; None when neither frame times nor the container tell.
-        damage: Why decoding stopped early; empty when it did not, or was not tried.
+        damage: How much cannot be decoded; empty when all can, or it was not tried.
     """
 
     width: int

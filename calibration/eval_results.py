@@ -44,7 +44,7 @@ class ClipResult:
         answer: What the model said; None of a clip that cannot be read.
         reference: What the reference said; None without one.
         error: Why the clip cannot be read; empty when it can.
-        warnings: What was odd about it, e.g. that decoding stopped early.
+        warnings: What was odd about it, e.g. that frames cannot be decoded.
         elapsed_ms: Time from opening the file to the answer, the reference's not counted.
     """
 

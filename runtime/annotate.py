@@ -14,8 +14,8 @@ import numpy as np
 from typing_extensions import Self
 
 from models.errors import OutputError
+from runtime.opencv import quiet_opencv
 from runtime.records import Frame, Picture, ScoredLabel
-from runtime.sources.file import quiet_opencv
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ PACKAGES = ("models", "runtime", "convert", "calibration", "edge_cli")
 OPTIONAL = ("onnxruntime", "onnx", "openvino", "nncf", "paddle", "paddle2onnx", "torch", "yaml")
 """Brought by extras; a plain install lacks them."""
 
-LAZY = ("cv2", "PIL", "pooch", "psutil", "numpy")
+LAZY = ("cv2", "av", "PIL", "pooch", "psutil", "numpy")
 """Installed always, but slow to import: no help page may load them. (Typer itself loads pydantic
 where it finds it.)"""
 

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from models.errors import SourceError, SourceNotFound
+from runtime.opencv import quiet_opencv
 from runtime.sources.base import FrameSource, SourceKind
-from runtime.sources.file import quiet_opencv
 from runtime.sources.live import LiveSource
 from runtime.timestamps import plausible_fps
 

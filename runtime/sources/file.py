@@ -1,155 +1,146 @@
-"""Video files, decoded by the FFmpeg inside OpenCV."""
+"""Video files."""
 
 from __future__ import annotations
 
 import codecs
 import logging
-import os
 import stat
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from models.errors import SourceError, SourceNotFound
 from runtime.closing import ClosesOnExit
-from runtime.records import Frame, Picture
+from runtime.records import Frame
+from runtime.sources.ahead import Decoded, ReadAhead
 from runtime.sources.base import FrameSource, SourceKind, Wanted
-from runtime.timestamps import TimestampRepair, plausible_fps
+from runtime.timestamps import TimestampRepair
+from runtime.video_file import PLAYABLE, VideoFile, shown_size
+
+if TYPE_CHECKING:
+    from av import VideoFrame
 
 logger = logging.getLogger(__name__)
 
-_SILENT = 0
 _SNIFFED_BYTES = 4096
+_NOTHING = np.empty((0, 0, 3), np.uint8)
 _TEXT_CONTROLS = frozenset(b"\t\n\r\f\x1b")
-_PLAYABLE = "Give a video file that a player can open, such as MP4, AVI, MKV or WebM."
-
-
-def quiet_opencv() -> None:
-    """Keep OpenCV's and FFmpeg's own chatter off stderr; called before the first capture.
-
-    A level the user set in the environment is respected.
-    """
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    import cv2
-
-    if "OPENCV_LOG_LEVEL" not in os.environ:
-        # OpenCV 4.8 has only the first, 5.0 only the second.
-        set_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel
-        set_level(_SILENT)
-
-
-def rgb_from_bgr(picture: Picture) -> Picture:
-    """Copy of an OpenCV picture, uint8 [H, W, 3], with the channels in RGB order."""
-    import cv2
-
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
 class FileSource(ClosesOnExit):
-    """A video file; rotation metadata is applied, and no frame is left out.
+    """A video file, decoded ahead in a thread; rotation metadata is applied.
 
     Each frame carries the presentation time that the container gives it, mended by
-    `TimestampRepair`. A decoder that stops early ends the video, with a warning.
+    `TimestampRepair`. Frames that cannot be decoded are left out; if they are many, a warning says
+    so at the end.
 
     Args:
-        capture: An opened `cv2.VideoCapture`.
-        path: Where it came from, for messages.
+        video: The opened file, at its start; closed with the source.
     """
 
     live = False
     dropped = 0
-    skipped = 0
 
-    def __init__(self, capture: Any, path: Path) -> None:
-        import cv2
-
-        self._capture = capture
-        self._path = path
-        self._index = 0
-        self.fps = plausible_fps(capture.get(cv2.CAP_PROP_FPS))
-        self._expected = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
-        self._repair = TimestampRepair(self.fps)
-        width = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH))
-        height = int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
+    def __init__(self, video: VideoFile) -> None:
+        self._video = video
+        self._count = 0
+        self._closed = False
+        self._repair = TimestampRepair(video.fps)
+        self._undecoded = video.frames()
+        # How a picture is turned is known only from the first one.
+        started_s = time.perf_counter()
+        self._first = next(self._undecoded, None)
+        self._first_ms = _since_ms(started_s)
+        width, height = video.size if self._first is None else shown_size(self._first)
+        self._ahead = ReadAhead(self._decoded(), name=video.path.name)
+        self.fps = video.fps
         rate = f", {self.fps:g} fps" if self.fps else ""
-        self.description = f"{path.name} ({width}x{height}{rate})"
+        self.description = f"{video.path.name} ({width}x{height}{rate})"
 
     @property
     def duration_s(self) -> float | None:
         """Frame count over frame rate, both as the container states them."""
-        if self.fps is None or self._expected == 0:
+        if self.fps is None or self._video.stated_frames == 0:
             return None
-        return self._expected / self.fps
+        return self._video.stated_frames / self.fps
+
+    @property
+    def skipped(self) -> int:
+        """Frames that were decoded, and not converted because they were not wanted."""
+        return self._ahead.skipped
 
     def __iter__(self) -> Iterator[Frame]:
-        """Decode on from the current position, all frames."""
+        """All frames, from the current position."""
         return self.frames()
 
     def frames(self, wanted: Wanted | None = None) -> Iterator[Frame]:
         """Decode on from the current position.
 
+        Args:
+            wanted: Asked in the thread that decodes, ahead of the frames handed out here.
+
         Raises:
             SourceError: The file opens as a video, but not one frame can be decoded.
         """
-        while self._capture is not None:
-            frame = self._decoded(wanted)
-            if frame is None:
-                self._check_end()
-                self.close()
-                return
-            yield frame
+        yield from self._ahead.frames(wanted)
+        if not self._closed:
+            self._check_end()
+            self.close()
 
     def close(self) -> None:
         """Close the file."""
-        if self._capture is not None:
-            self._capture.release()
-            self._capture = None
+        self._closed = True
+        self._ahead.close()
+        self._video.close()
 
-    def _decoded(self, wanted: Wanted | None) -> Frame | None:
-        import cv2
+    def _decoded(self) -> Iterator[Decoded]:
+        frame, decode_ms = self._first, self._first_ms
+        self._first = None
+        while frame is not None:
+            blank = Frame(
+                picture=_NOTHING,
+                index=self._count,
+                time_s=self._repair.repair(self._count, self._video.time_s(frame)),
+                arrived_s=time.monotonic(),
+                decode_ms=decode_ms,
+            )
+            yield Decoded(
+                time_s=blank.time_s,
+                decode_ms=decode_ms,
+                converted=partial(self._converted, frame, blank),
+            )
+            self._count += 1
+            started_s = time.perf_counter()
+            frame = next(self._undecoded, None)
+            decode_ms = _since_ms(started_s)
 
+    def _converted(self, frame: VideoFrame, blank: Frame, skipped_ms: float) -> Frame:
+        """The frame with its picture, and with all the time it took."""
         started_s = time.perf_counter()
-        while True:
-            if not self._capture.grab():
-                return None
-            # Right after `grab` this is the time of the grabbed frame, 0 when it has none.
-            container_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0
-            index, self._index = self._index, self._index + 1
-            time_s = self._repair.repair(index, container_s)
-            if wanted is None or wanted(time_s):
-                break
-            self.skipped += 1
-        decoded, bgr = self._capture.retrieve()
-        if not decoded or bgr is None:
-            self._index = index
-            return None
-        picture = rgb_from_bgr(bgr)
-        decode_ms = (time.perf_counter() - started_s) * 1000.0
-        return Frame(
-            picture=picture,
-            index=index,
-            time_s=time_s,
-            arrived_s=time.monotonic(),
-            decode_ms=decode_ms,
-        )
+        picture = self._video.picture(frame)
+        decode_ms = blank.decode_ms + skipped_ms + _since_ms(started_s)
+        return replace(blank, picture=picture, decode_ms=decode_ms)
 
     def _check_end(self) -> None:
-        if self._index == 0:
+        expected = self._video.stated_frames
+        if self._count == 0:
             raise SourceError(
-                f"{self._path} opens as a video, but not one frame can be decoded:"
+                f"{self._video.path} opens as a video, but not one frame can be decoded:"
                 " the file is damaged or cut off.",
-                hint=_PLAYABLE,
+                hint=PLAYABLE,
             )
         # Frame counts of some containers are estimates: a few frames missing are no damage.
-        if self._index + max(2, self._expected // 50) < self._expected:
+        if self._count + max(2, expected // 50) < expected:
             logger.warning(
-                "%s: decoding stopped after %d of %d frames; the file seems damaged or cut off.",
-                self._path,
-                self._index,
-                self._expected,
+                "%s: only %d of %d frames can be decoded; the file seems damaged or cut off.",
+                self._video.path,
+                self._count,
+                expected,
             )
 
 
@@ -167,21 +158,11 @@ def open_file(uri: str) -> FrameSource:
     path = Path(uri).expanduser()
     _check_name(path)
     _check_readable(path)
-    quiet_opencv()
-    import cv2
-
-    backends = cv2.videoio_registry.getBackends()
-    api = cv2.CAP_FFMPEG if cv2.CAP_FFMPEG in backends else cv2.CAP_ANY
-    # Absolute, so that a name such as "a:b.mp4" is not mistaken for a protocol.
-    capture = cv2.VideoCapture(str(path.absolute()), api)
-    if not capture.isOpened():
-        capture.release()
-        raise SourceError(f"{path} is not a video that OpenCV can read.", hint=_PLAYABLE)
-    return FileSource(capture, path)
+    return FileSource(VideoFile(path))
 
 
 def _check_name(path: Path) -> None:
-    """OpenCV crashes on names that are not UTF-8."""
+    """FFmpeg is given names in UTF-8."""
     try:
         str(path.absolute()).encode("utf-8")
     except UnicodeEncodeError as error:
@@ -195,10 +176,10 @@ def _check_readable(path: Path) -> None:
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
-            raise SourceError(f"{path} is a folder, not a video file.", hint=_PLAYABLE)
+            raise SourceError(f"{path} is a folder, not a video file.", hint=PLAYABLE)
         if not stat.S_ISREG(mode):
             # A pipe cannot be sought in, and opening one waits for its writer.
-            raise SourceError(f"{path} is a pipe or device, not a video file.", hint=_PLAYABLE)
+            raise SourceError(f"{path} is a pipe or device, not a video file.", hint=PLAYABLE)
         with path.open("rb") as stream:
             head = stream.read(_SNIFFED_BYTES)
     except FileNotFoundError as error:
@@ -211,9 +192,9 @@ def _check_readable(path: Path) -> None:
     except (OSError, ValueError) as error:
         raise SourceError(f"{path} cannot be read: {error}.") from error
     if not head:
-        raise SourceError(f"{path} is empty (0 bytes).", hint=_PLAYABLE)
+        raise SourceError(f"{path} is empty (0 bytes).", hint=PLAYABLE)
     if _is_text(head):
-        raise SourceError(f"{path} is a text file, not a video.", hint=_PLAYABLE)
+        raise SourceError(f"{path} is a text file, not a video.", hint=PLAYABLE)
 
 
 def _is_text(head: bytes) -> bool:
@@ -228,6 +209,10 @@ def _is_text(head: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def _since_ms(started_s: float) -> float:
+    return (time.perf_counter() - started_s) * 1000.0
 
 
 SOURCE = SourceKind(name="file", claims=lambda uri: True, open=open_file, example="clip.mp4")

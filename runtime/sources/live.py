@@ -12,9 +12,9 @@ from typing import Protocol
 
 from models.errors import SourceError
 from runtime.closing import ClosesOnExit
+from runtime.opencv import rgb_from_bgr
 from runtime.records import Frame, Picture
 from runtime.sources.base import Wanted
-from runtime.sources.file import rgb_from_bgr
 
 logger = logging.getLogger(__name__)
 

@@ -366,7 +366,7 @@ def test_nothing_readable(bundle: Bundle, numbers: Path, monkeypatch: pytest.Mon
     done = evaluated(monkeypatch, bundle.path, "-c", numbers / "STILL" / "broken.mp4")
     assert done.code == 4
     assert "0 of 1 classified, 1 not readable" in done.out
-    assert "is not a video that OpenCV can read" in done.err
+    assert "is not a video that FFmpeg can read" in done.err
 
 
 def test_folder_that_cannot_be_written(bundle: Bundle, numbers: Path, tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from models.errors import SourceError, SourceNotFound
-from runtime.records import Picture
 from runtime.sources import file, open_source
+from runtime.video_file import VideoFile
 from tests.video_files import (
     ARCHERY,
     number_of,
@@ -150,9 +150,9 @@ def test_permission_denied_for_real(tmp_path: Path) -> None:
         ("notes.mp4", b"not a video\n" * 50, "is a text file"),
         ("notes.txt", "Übung macht den Meister\n".encode() * 300, "is a text file"),
         ("list.m3u8", b"#EXTM3U\nhttp://127.0.0.1/a.ts\n", "is a text file"),
-        ("noise.mp4", bytes(range(256)) * 64, "is not a video that OpenCV can read"),
-        ("latin1.mp4", b"\xe9t\xe9 " * 900, "is not a video that OpenCV can read"),
-        ("model.onnx", b"\x08\x07\x12\x00" * 500, "is not a video that OpenCV can read"),
+        ("noise.mp4", bytes(range(256)) * 64, "is not a video that FFmpeg can read"),
+        ("latin1.mp4", b"\xe9t\xe9 " * 900, "is not a video that FFmpeg can read"),
+        ("model.onnx", b"\x08\x07\x12\x00" * 500, "is not a video that FFmpeg can read"),
     ],
 )
 def test_no_video(tmp_path: Path, name: str, content: bytes, words: str) -> None:
@@ -170,31 +170,16 @@ def test_raw_video_may_look_like_text(tmp_path: Path) -> None:
         assert [frame.picture.shape for frame in source] == [(16, 16, 3)] * 3
 
 
-class OddCapture:
-    """A container that states no rate and no length, and a decoder that gives up."""
-
-    def __init__(self, good: int) -> None:
-        self._good = good
-
-    def get(self, key: int) -> float:
-        return {3: 64.0, 4: 48.0, 5: 90000.0, 7: -9.2e18}.get(key, 0.0)
-
-    def grab(self) -> bool:
-        return True
-
-    def retrieve(self) -> tuple[bool, Picture | None]:
-        self._good -= 1
-        return (True, numbered_picture(1)) if self._good >= 0 else (False, None)
-
-    def release(self) -> None:
-        self._good = -1
-
-
-def test_container_that_states_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    with file.FileSource(OddCapture(good=4), Path("odd.ts")) as source:
+def test_container_that_states_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    video = VideoFile(write_numbered(tmp_path / "odd.mp4", 4))
+    video.fps, video.stated_frames = None, 0
+    monkeypatch.setattr(video, "time_s", lambda frame: None)
+    with file.FileSource(video) as source:
         assert source.fps is None
         assert source.duration_s is None
-        assert source.description == "odd.ts (64x48)"
+        assert source.description == "odd.mp4 (64x48)"
         with caplog.at_level(logging.WARNING):
             frames = list(source)
     assert [frame.time_s for frame in frames] == pytest.approx([0.0, 0.04, 0.08, 0.12])
@@ -211,7 +196,7 @@ def test_text_cut_inside_a_character_is_still_text(tmp_path: Path) -> None:
 def test_mp4_without_its_index(tmp_path: Path) -> None:
     path = write_numbered(tmp_path / "cut.mp4", 20)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(SourceError, match="is not a video that OpenCV can read"):
+    with pytest.raises(SourceError, match="is not a video that FFmpeg can read"):
         open_source(str(path))
 
 
@@ -230,7 +215,7 @@ def test_video_that_opens_and_gives_no_frame(tmp_path: Path) -> None:
     assert caught.value.hint
 
 
-def test_video_that_breaks_off_warns_with_the_count(
+def test_video_with_a_hole_warns_with_the_count(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = write_numbered(tmp_path / "broken.mp4", 30)
@@ -242,7 +227,7 @@ def test_video_that_breaks_off_warns_with_the_count(
     with caplog.at_level(logging.WARNING), open_source(str(path)) as source:
         count = sum(1 for _ in source)
     assert 2 < count < 28
-    assert f"decoding stopped after {count} of 30 frames" in caplog.text
+    assert f"only {count} of 30 frames can be decoded" in caplog.text
 
 
 def test_whole_video_ends_without_a_warning(
@@ -265,19 +250,17 @@ def test_closing_ends_the_iteration_and_early_break_releases(tmp_path: Path) -> 
                 break
         # Reading goes on where it was left.
         assert next(iter(source)).index == 5
-    assert isinstance(source, file.FileSource)
-    assert source._capture is None
     assert list(source) == []
     source.close()
 
 
-def test_opencv_is_loaded_late_and_ffmpeg_keeps_quiet(tmp_path: Path) -> None:
+def test_decoders_are_loaded_late_and_ffmpeg_keeps_quiet(tmp_path: Path) -> None:
     bad = tmp_path / "bad.mp4"
     bad.write_bytes(bytes(range(256)) * 64)
     script = (
-        "import sys, runtime.sources as s, runtime.pipeline, runtime.annotate\n"
+        "import sys, runtime.sources as s, runtime.whole_file, runtime.annotate\n"
         "from models.errors import SourceError\n"
-        "heavy = {'cv2', 'PIL', 'onnxruntime', 'openvino'} & set(sys.modules)\n"
+        "heavy = {'av', 'cv2', 'PIL', 'onnxruntime', 'openvino'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
         "try:\n"
         "    s.open_source(sys.argv[1])\n"
