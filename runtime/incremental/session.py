@@ -80,6 +80,11 @@ class IncrementalSession(ClosesOnExit):
         return self._rows_computed
 
     @property
+    def clip(self) -> ClipSpec:
+        """What the network wants."""
+        return self._model.clip
+
+    @property
     def stages(self) -> tuple[Stage, ...]:
         """What the stages are, in order."""
         return self._model.stages
