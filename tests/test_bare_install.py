@@ -16,7 +16,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("models", "runtime", "convert", "calibration", "edge_cli")
 
-OPTIONAL = ("onnxruntime", "onnx", "openvino", "nncf", "paddle", "paddle2onnx", "torch", "yaml")
+OPTIONAL = (
+    *("onnxruntime", "onnx", "openvino", "nncf", "paddle", "paddle2onnx", "torch", "yaml"),
+    *("starlette", "uvicorn", "h11", "anyio", "prometheus_client"),
+)
 """Brought by extras; a plain install lacks them."""
 
 LAZY = ("cv2", "av", "PIL", "pooch", "psutil", "numpy")
