@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from runtime.records import Prediction
 
 _WIDEST_LABEL = 28
+_WIDEST_SOURCE = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,11 +26,13 @@ class RunHeader:
         facts: Written into the JSON header as they are.
         labels: All class names of the model.
         top_k: Classes per window at most.
+        sources: As the user wrote them, without passwords.
     """
 
     facts: Mapping[str, object]
     labels: tuple[str, ...]
     top_k: int
+    sources: tuple[str, ...]
 
 
 class Renderer(Protocol):
@@ -43,10 +46,15 @@ class Renderer(Protocol):
 
 
 class TextLines:
-    """`   1.2-   2.2 s  pan left   97.1 %    12.0 ms  (zoom in 1.4 %)`."""
+    """`   1.2-   2.2 s  pan left   97.1 %    12.0 ms  (zoom in 1.4 %)`.
+
+    Of several sources, each line begins with the name of its own.
+    """
 
     def __init__(self, header: RunHeader) -> None:
         self._width = min(_WIDEST_LABEL, max(map(len, header.labels)))
+        self._sources = short_names(header.sources) if len(header.sources) > 1 else ()
+        self._resets: dict[int, int] = {}
 
     def opening(self) -> str:
         """Nothing: the lines speak for themselves."""
@@ -55,6 +63,8 @@ class TextLines:
     def window(self, prediction: Prediction) -> str:
         """One aligned line; what is variable in length comes last."""
         time = f"{prediction.start_s:7.1f}-{prediction.end_s:7.1f} s"
+        if self._sources:
+            time = f"{self._sources[prediction.stream]}  {time}"
         if prediction.top:
             best = prediction.top[0]
             score = f"{self._fitted(best.label)}  {best.probability * 100:5.1f} %"
@@ -62,7 +72,19 @@ class TextLines:
             score = f"{self._fitted('-')}  {'':7}"
         line = f"{time}  {score}  {latency_ms(prediction):6.1f} ms"
         others = [f"{one.label} {one.probability * 100:.1f} %" for one in prediction.top[1:]]
-        return f"{line}  ({', '.join(others)})\n" if others else f"{line}\n"
+        if others:
+            line += f"  ({', '.join(others)})"
+        return f"{line}{self._grid_note(prediction)}\n"
+
+    def _grid_note(self, prediction: Prediction) -> str:
+        """What was not as usual on the grid: frames that stand in for others, a new start."""
+        notes = []
+        if prediction.resets > self._resets.get(prediction.stream, 0):
+            self._resets[prediction.stream] = prediction.resets
+            notes.append("after a gap")
+        if prediction.held:
+            notes.append(f"{prediction.held} held")
+        return f"  [{', '.join(notes)}]" if notes else ""
 
     def _fitted(self, label: str) -> str:
         shown = label if len(label) <= self._width else f"{label[: self._width - 1]}…"
@@ -85,6 +107,8 @@ class JsonLines:
         return _json_line(
             {
                 "type": "window",
+                "stream": prediction.stream,
+                "source": self._header.sources[prediction.stream],
                 "index": prediction.index,
                 "start_s": _rounded(prediction.start_s),
                 "end_s": _rounded(prediction.end_s),
@@ -99,6 +123,10 @@ class JsonLines:
                 },
                 "frame_age_ms": _rounded(prediction.frame_age_ms),
                 "dropped": prediction.dropped,
+                "held": prediction.held,
+                "resets": prediction.resets,
+                "batch": prediction.batch,
+                "reused": None if prediction.reused is None else round(prediction.reused, 4),
             }
         )
 
@@ -108,15 +136,15 @@ class CsvRows:
 
     def __init__(self, header: RunHeader) -> None:
         self._top_k = min(header.top_k, len(header.labels))
+        self._sources = header.sources
 
     def opening(self) -> str:
         """The column names."""
         names = ["index", "start_s", "end_s"]
         for rank in range(1, self._top_k + 1):
             names += [f"label_{rank}", f"probability_{rank}"]
-        return _csv_line(
-            [*names, "decode_ms", "preprocess_ms", "infer_ms", "frame_age_ms", "dropped"]
-        )
+        names += ["decode_ms", "preprocess_ms", "infer_ms", "frame_age_ms", "dropped"]
+        return _csv_line([*names, "stream", "source", "held", "resets", "batch", "reused"])
 
     def window(self, prediction: Prediction) -> str:
         """One row."""
@@ -134,7 +162,11 @@ class CsvRows:
         latency = prediction.latency
         cells += [_rounded(latency.decode_ms), _rounded(latency.preprocess_ms)]
         cells += [_rounded(latency.infer_ms), _rounded(prediction.frame_age_ms)]
-        return _csv_line([*cells, prediction.dropped])
+        cells += [prediction.dropped, prediction.stream, self._sources[prediction.stream]]
+        cells += [prediction.held, prediction.resets, prediction.batch]
+        return _csv_line(
+            [*cells, None if prediction.reused is None else round(prediction.reused, 4)]
+        )
 
 
 FORMATS: dict[str, Callable[[RunHeader], Renderer]] = {
@@ -143,6 +175,19 @@ FORMATS: dict[str, Callable[[RunHeader], Renderer]] = {
     "csv": CsvRows,
 }
 """Values of `--format`."""
+
+
+def short_names(sources: Sequence[str]) -> tuple[str, ...]:
+    """Names of equal length for the sources of a run: the ends of their paths.
+
+    Where two are the same, all begin with their number: `0 demo`, `1 demo`.
+    """
+    names = [source.rstrip("/\\").replace("\\", "/").rpartition("/")[2] for source in sources]
+    if len(set(names)) < len(names):
+        names = [f"{number} {name}" for number, name in enumerate(names)]
+    width = min(_WIDEST_SOURCE, max(map(len, names)))
+    cut = [name if len(name) <= width else f"{name[: width - 1]}…" for name in names]
+    return tuple(f"{name:<{width}}" for name in cut)
 
 
 def _rounded(value: float | None) -> float | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,36 +9,26 @@ import typer
 
 from edge_cli.options import AUTO, BundleArgument, ThreadsOption, open_bundle_argument
 from edge_cli.progress import waiting
-from edge_cli.run_request import Format, Precision, RunRequest, Sampling, Views
+from edge_cli.run_output import say
+from edge_cli.run_request import Format, Gap, Precision, RunRequest, Sampling, Views
 from models.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from edge_cli.render import Renderer
-    from edge_cli.stop import StopRequest
     from models.bundle import Bundle
-    from runtime.annotate import AnnotatedVideo
-    from runtime.choose import Choice
-    from runtime.records import Frame, Prediction, ScoredLabel
-    from runtime.sampling import WindowSpec
     from runtime.session import Session
-    from runtime.sources import FrameSource
-
-FALLBACK_FPS = 25.0
-"""Frame rate of `--save` when the source does not tell its own."""
 
 
 def run(
     bundle: BundleArgument = None,
     source: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             "--source",
             "-s",
             metavar="SOURCE",
             show_default=False,
-            help="camera0, 0, /dev/video0, a video file, or demo (the built-in clip).",
+            help="camera0, 0, /dev/video0, a video file, or demo (the built-in clip); again for"
+            " several at once.",
         ),
     ] = None,
     backend: Annotated[
@@ -69,21 +57,37 @@ def run(
         float | None,
         typer.Option(
             metavar="S",
-            show_default="a tenth of the window",
-            help="Seconds from one window to the next.",
+            show_default="the interval of its frames; windowed: a tenth of it",
+            help="Seconds from one window to the next; sliding rounds it to its grid.",
         ),
     ] = None,
     sampling: Annotated[
         Sampling,
         typer.Option(
-            help="Overlapping windows; or the whole file as Paddle tests it, as one clip, or as"
-            " ten dense ones in three crops each."
+            help="Windows on a fixed grid, which share their frames; windows sampled each on its"
+            " own; or the whole file as Paddle tests it, as one clip, or as ten dense ones in"
+            " three crops each."
         ),
     ] = Sampling.SLIDING,
+    gap: Annotated[
+        Gap | None,
+        typer.Option(
+            show_default="reset",
+            help="Where frames are missing: start the grid anew, or hold the last frame.",
+        ),
+    ] = None,
+    gap_after: Annotated[
+        float | None,
+        typer.Option(
+            metavar="S",
+            show_default="two intervals of the grid, at least 1",
+            help="Seconds without a frame that count as a gap.",
+        ),
+    ] = None,
     views: Annotated[
         Views | None,
         typer.Option(
-            show_default="uniform: as the model was tested, sliding: 1",
+            show_default="uniform: as the model was tested, else 1",
             help="Crops per frame: the centre, or centre and corners, each also mirrored;"
             " costs as many times the inference.",
         ),
@@ -128,18 +132,20 @@ def run(
 
     Example: edgecls run --source camera0
     """
-    if source is None:
+    if not source:
         raise UsageError(
             "run needs a source to read.",
             hint="edgecls run --source demo   (or camera0, or the path of a video)",
         )
     request = RunRequest(
-        source=source,
+        sources=tuple(source),
         backend=None if backend == AUTO else backend,
         precision=precision,
         window_s=window,
         stride_s=stride,
         sampling=sampling,
+        gap=gap,
+        gap_after_s=gap_after,
         views=views,
         top_k=top or (2 if fmt is Format.TEXT else 5),
         threshold=threshold,
@@ -154,11 +160,13 @@ def run(
 
 def _execute(bundle: Bundle, request: RunRequest) -> None:
     """Open everything, run, and sum up, also when stopped."""
+    from edge_cli.run_whole import run_whole
+    from edge_cli.run_windows import run_windows, windows_asked
     from edge_cli.stop import StopRequest
     from runtime.choose import choose_session
     from runtime.session import SessionOptions
 
-    window = _window(bundle, request)
+    windows = None if request.sampling.whole else windows_asked(bundle.card.clip, request)
     with waiting(f"loading {bundle.card.name}"):
         choice = choose_session(
             bundle,
@@ -166,14 +174,14 @@ def _execute(bundle: Bundle, request: RunRequest) -> None:
             options=SessionOptions(threads=request.threads),
             precision=request.precision.value,
         )
-    _say(choice.line())
+    say(choice.line())
     with choice.session:
         _warm_up(choice.session, bundle)
-        if request.sampling is not Sampling.SLIDING:
-            _run_whole(bundle, request, choice)
+        if windows is None:
+            run_whole(bundle, request, choice)
             return
         with StopRequest() as stop:
-            _run_windows(bundle, request, choice, window=window, stop=stop)
+            run_windows(bundle, request, choice, windows=windows, stop=stop)
 
 
 def _warm_up(session: Session, bundle: Bundle) -> None:
@@ -181,152 +189,3 @@ def _warm_up(session: Session, bundle: Bundle) -> None:
     import numpy as np
 
     session.run(np.zeros(bundle.card.clip.input_shape(), np.float32))
-
-
-def _window(bundle: Bundle, request: RunRequest) -> WindowSpec:
-    """Length and stride of the windows; warns when the model is not made for that length."""
-    from runtime.sampling import WindowSpec
-
-    trained_s = bundle.card.clip.clip_length_s
-    length_s = request.window_s or trained_s
-    if not trained_s * 0.5 <= length_s <= trained_s * 2:
-        _say(
-            f"warning: windows of {length_s:g} s are far from the {trained_s:g} s clips that"
-            f" {bundle.card.name} was trained on; expect worse results"
-        )
-    return WindowSpec(length_s, request.stride_s or length_s / 10)
-
-
-def _run_windows(
-    bundle: Bundle, request: RunRequest, choice: Choice, *, window: WindowSpec, stop: StopRequest
-) -> None:
-    from edge_cli.run_header import renderer
-    from edge_cli.summary import RunSummary
-    from runtime.pipeline import classify_windows
-    from runtime.sources import open_source
-
-    with ExitStack() as stack:
-        source = stack.enter_context(open_source(request.source))
-        if source.live:
-            _say(f"{source.description}: the first result comes after {window.length_s:g} s")
-        video = _video(request, source, stack)
-        output = _Output(renderer(bundle, request, choice, source=source, window=window), request)
-        summary = RunSummary()
-        newest: Sequence[ScoredLabel] = ()
-
-        def on_frame(frame: Frame) -> None:
-            if stop.received:
-                raise _Stopped
-            if video is not None:
-                video.write(frame, newest)
-
-        predictions = classify_windows(
-            source,
-            choice.session,
-            bundle.card,
-            window=window,
-            top_k=request.top_k,
-            threshold=request.threshold,
-            views=request.views_of(bundle.card.clip),
-            on_frame=on_frame,
-        )
-        try:
-            for prediction in _until_stopped(predictions, request.max_windows, stop):
-                newest = prediction.top
-                summary.add(prediction)
-                output.write(prediction)
-        finally:
-            _say(summary.line(dropped=source.dropped if source.live else None))
-
-
-def _run_whole(bundle: Bundle, request: RunRequest, choice: Choice) -> None:
-    """The whole file, one result; `--save` reads it once more, since the result comes last."""
-    from edge_cli.run_header import renderer
-    from edge_cli.summary import RunSummary
-    from runtime.sources import open_source
-    from runtime.whole_file import classify_whole
-
-    summary = RunSummary()
-    with waiting(f"reading {request.source}"):
-        prediction = classify_whole(
-            request.source,
-            choice.session,
-            bundle.card,
-            top_k=request.top_k,
-            threshold=request.threshold,
-            views=request.views_of(bundle.card.clip),
-            sampling="dense" if request.sampling is Sampling.DENSE else "uniform",
-        )
-    summary.add(prediction)
-    with ExitStack() as stack:
-        source = stack.enter_context(open_source(request.source))
-        _Output(renderer(bundle, request, choice, source=source, window=None), request).write(
-            prediction
-        )
-        video = _video(request, source, stack)
-        if video is not None:
-            for frame in source:
-                video.write(frame, prediction.top)
-    _say(summary.line(dropped=None))
-
-
-class _Stopped(Exception):
-    """The user asked to stop, and the current frame is done with."""
-
-
-def _until_stopped(
-    predictions: Iterator[Prediction], limit: int | None, stop: StopRequest
-) -> Iterator[Prediction]:
-    """Predictions until the source, the limit or the user ends them."""
-    count = 0
-    try:
-        for prediction in predictions:
-            yield prediction
-            count += 1
-            if count == limit or stop.received:
-                return
-    except _Stopped:
-        return
-
-
-class _Output:
-    """Writes results to stdout, each at once."""
-
-    def __init__(self, renderer: Renderer, request: RunRequest) -> None:
-        self._renderer = renderer
-        self._changes = request.changes
-        self._last: str | None = None
-        self._any = False
-        self._write(renderer.opening())
-
-    def write(self, prediction: Prediction) -> None:
-        """Write a result, unless only changes are wanted and this is none."""
-        label = prediction.top[0].label if prediction.top else None
-        if self._changes and self._any and label == self._last:
-            return
-        self._any, self._last = True, label
-        self._write(self._renderer.window(prediction))
-
-    def _write(self, text: str) -> None:
-        if text:
-            sys.stdout.write(text)
-            sys.stdout.flush()
-
-
-def _video(request: RunRequest, source: FrameSource, stack: ExitStack) -> AnnotatedVideo | None:
-    from runtime.annotate import AnnotatedVideo
-
-    if request.save is None:
-        return None
-    same = Path(request.source)
-    if request.save.exists() and same.exists() and request.save.samefile(same):
-        raise UsageError(
-            f"--save {request.save} would overwrite the video that is read.",
-            hint=f"--save {request.save.stem}-labelled{request.save.suffix}",
-        )
-    return stack.enter_context(AnnotatedVideo(request.save, source.fps or FALLBACK_FPS))
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()

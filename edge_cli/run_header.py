@@ -8,11 +8,13 @@ from edge_cli.render import FORMATS, RunHeader
 from models.version import edgecls_version
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edge_cli.render import Renderer
     from edge_cli.run_request import RunRequest
+    from edge_cli.run_windows import Windows
     from models.bundle import Bundle
     from runtime.choose import Choice
-    from runtime.sampling import WindowSpec
     from runtime.sources import FrameSource
 
 
@@ -21,8 +23,8 @@ def renderer(
     request: RunRequest,
     choice: Choice,
     *,
-    source: FrameSource,
-    window: WindowSpec | None,
+    sources: Sequence[FrameSource],
+    windows: Windows | None,
 ) -> Renderer:
     """What writes the results, with a header that says what is run on what.
 
@@ -30,10 +32,13 @@ def renderer(
         bundle: The model.
         request: As asked for.
         choice: Engine and graph.
-        source: Open.
-        window: None where the whole file is one result.
+        sources: Open, in the order of the request.
+        windows: How they are cut; None where the whole file is one result.
     """
+    from runtime.sources import masked
+
     card = bundle.card
+    names = tuple(masked(uri) for uri in request.sources)
     facts = {
         "edgecls": edgecls_version(),
         "model": card.name,
@@ -46,13 +51,33 @@ def renderer(
         "graph": _graph(choice),
         "sampling": request.sampling.value,
         "views": request.inferences_per_result(card.clip),
-        "window_s": window and window.length_s,
-        "stride_s": window and window.stride_s,
-        "source": request.source,
-        "live": source.live,
+        "window_s": windows and windows.window.length_s,
+        "stride_s": windows and windows.window.stride_s,
+        "grid": windows and _grid(windows),
+        "source": names[0],
+        "live": sources[0].live,
+        "sources": [
+            {"source": name, "description": source.description, "live": source.live}
+            for name, source in zip(names, sources, strict=True)
+        ],
     }
     make = FORMATS[request.fmt.value]
-    return make(RunHeader(facts=facts, labels=card.labels, top_k=request.top_k))
+    header = RunHeader(facts=facts, labels=card.labels, top_k=request.top_k, sources=names)
+    return make(header)
+
+
+def _grid(windows: Windows) -> dict[str, object] | None:
+    """The grid of sliding windows; None for others."""
+    grid = windows.grid
+    if grid is None:
+        return None
+    return {
+        "interval_s": grid.interval_s,
+        "phases": grid.phases,
+        "stride_asked_s": windows.stride_asked_s,
+        "gap": grid.gap,
+        "gap_after_s": grid.gap_after_s,
+    }
 
 
 def _graph(choice: Choice) -> dict[str, object]:

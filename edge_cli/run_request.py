@@ -19,8 +19,21 @@ class Sampling(str, Enum):
     """How clips are cut out of the video."""
 
     SLIDING = "sliding"
+    WINDOWED = "windowed"
     UNIFORM = "uniform"
     DENSE = "dense"
+
+    @property
+    def whole(self) -> bool:
+        """Whether the whole file is one result."""
+        return self in (Sampling.UNIFORM, Sampling.DENSE)
+
+
+class Gap(str, Enum):
+    """What becomes of the frames before a gap."""
+
+    RESET = "reset"
+    HOLD = "hold"
 
 
 class Views(str, Enum):
@@ -52,12 +65,15 @@ class RunRequest:
     """A run, as asked for on the command line.
 
     Attributes:
-        source: As the user wrote it.
+        sources: As the user wrote them.
         backend: None to choose.
         precision: Of the graph.
         window_s: None for the length the model was trained on.
-        stride_s: None for a tenth of the window.
+        stride_s: None for the interval of the frames of a clip, or of `windowed` a tenth of the
+            window.
         sampling: How clips are cut out.
+        gap: None for `reset`.
+        gap_after_s: Seconds without a frame that count as a gap; None for the usual.
         views: None for what the model was tested with, where it is run as it was tested.
         top_k: Classes per window.
         threshold: Least probability reported.
@@ -71,12 +87,14 @@ class RunRequest:
         UsageError: A number is out of range, or an option has no meaning with another.
     """
 
-    source: str
+    sources: tuple[str, ...]
     backend: str | None
     precision: Precision
     window_s: float | None
     stride_s: float | None
     sampling: Sampling
+    gap: Gap | None
+    gap_after_s: float | None
     views: Views | None
     top_k: int
     threshold: float
@@ -89,20 +107,46 @@ class RunRequest:
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:
             raise UsageError(f"--threshold must be from 0 to 1, got {self.threshold}.")
-        for name, value_s in (("window", self.window_s), ("stride", self.stride_s)):
+        for name, value_s in (
+            ("window", self.window_s),
+            ("stride", self.stride_s),
+            ("gap-after", self.gap_after_s),
+        ):
             if value_s is not None and not (math.isfinite(value_s) and value_s > 0):
                 raise UsageError(f"--{name} must be more than 0 seconds, got {value_s}.")
-            if value_s is not None and self.sampling is not Sampling.SLIDING:
+            if value_s is not None and self.sampling.whole:
                 whole = f"--sampling {self.sampling.value}"
                 raise UsageError(
                     f"--{name} has no meaning with {whole}, which takes the whole file.",
                     hint=f"Leave out --{name}, or {whole}.",
                 )
+        if self.sampling is not Sampling.SLIDING and (self.gap or self.gap_after_s):
+            raise UsageError(
+                "--gap and --gap-after are about the grid of --sampling sliding; with --sampling"
+                f" {self.sampling.value} there is none.",
+                hint="Leave them out, or --sampling sliding.",
+            )
+        self._check_several()
         if self.views is not None and self.sampling is Sampling.DENSE:
             raise UsageError(
                 "--views has no meaning with --sampling dense, which takes ten clips in three"
                 " crops each.",
                 hint="Leave out --views, or --sampling uniform --views 10.",
+            )
+
+    def _check_several(self) -> None:
+        """Refuse several sources where only one has a meaning."""
+        if len(self.sources) == 1:
+            return
+        if self.sampling.whole:
+            raise UsageError(
+                f"--sampling {self.sampling.value} takes one source, got {len(self.sources)}.",
+                hint="Run it once for each, or edgecls eval --clips FOLDER.",
+            )
+        if self.save is not None:
+            raise UsageError(
+                f"--save writes the video of one source, got {len(self.sources)}.",
+                hint="Leave out --save, or give one --source.",
             )
 
     def views_of(self, clip: ClipSpec) -> ViewCount:

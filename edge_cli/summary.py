@@ -20,10 +20,18 @@ class RunSummary:
     def __init__(self) -> None:
         self._started_s = time.monotonic()
         self._latencies_ms: list[float] = []
+        self._cost_ms = 0.0
+        self._reused: list[float] = []
+        self._resets: dict[int, int] = {}
 
     def add(self, prediction: Prediction) -> None:
         """Count a window."""
+        latency = prediction.latency
         self._latencies_ms.append(latency_ms(prediction))
+        self._cost_ms += latency.preprocess_ms + latency.infer_ms / prediction.batch
+        if prediction.reused is not None:
+            self._reused.append(prediction.reused)
+        self._resets[prediction.stream] = prediction.resets
 
     def line(self, *, dropped: int | None) -> str:
         """The summary.
@@ -40,6 +48,12 @@ class RunSummary:
             parts[0] += f" ({count / max(seconds, 1e-9):.1f}/s)"
             median, p95 = np.percentile(self._latencies_ms, [50, 95])
             parts.append(f"latency median {median:.1f} ms, p95 {p95:.1f} ms")
+            parts.append(f"cost {self._cost_ms / count:.1f} ms per window")
+        if self._reused:
+            parts.append(f"{np.mean(self._reused):.0%} of the work reused")
+        resets = sum(self._resets.values())
+        if resets:
+            parts.append(f"{resets} gap{'s' * (resets != 1)}")
         if dropped is not None:
             parts.append(f"{dropped} frame{'s' * (dropped != 1)} dropped")
         return "summary: " + "; ".join(parts)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.card import ModelCard
-from runtime.decode import top_labels
+from runtime.decode import check_decoding, probabilities, top_labels
 from runtime.preprocess import Preparation
 from runtime.records import Clip, Frame, Latency, Prediction
 from runtime.session import Session
@@ -19,11 +19,10 @@ from runtime.sources import FrameSource
 
 @dataclass(slots=True, kw_only=True)
 class TimeSpent:
-    """Time spent on the frames since the last prediction, in milliseconds."""
+    """Time spent on the frames of a source since its last prediction, in milliseconds."""
 
     decode_ms: float = 0.0
     preprocess_ms: float = 0.0
-    newest_arrived_s: float = 0.0
 
     def prepared(self, frame: Frame, preparation: Preparation) -> Frame:
         """The same frame with what is kept of it instead of the full picture."""
@@ -38,6 +37,62 @@ class TimeSpent:
         result = self.decode_ms, self.preprocess_ms
         self.decode_ms = self.preprocess_ms = 0.0
         return result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoding:
+    """How scores become a prediction.
+
+    Attributes:
+        card: Of the model.
+        top_k: Classes per prediction at most.
+        threshold: Least probable class that is reported.
+
+    Raises:
+        UsageError: `top_k` or `threshold` is out of range.
+    """
+
+    card: ModelCard
+    top_k: int
+    threshold: float
+
+    def __post_init__(self) -> None:
+        check_decoding(top_k=self.top_k, threshold=self.threshold)
+
+    def prediction(
+        self, clip: Clip, scores: NDArray[np.floating], latency: Latency, source: FrameSource
+    ) -> Prediction:
+        """The prediction of a clip of a source.
+
+        Args:
+            clip: What it is about.
+            scores: Of the network, [classes].
+            latency: Where the time went.
+            source: Where its frames come from.
+
+        Raises:
+            BackendError: The scores do not fit the card, or are not finite.
+        """
+        top = top_labels(
+            scores,
+            self.card.labels,
+            top_k=self.top_k,
+            threshold=self.threshold,
+            output=self.card.output,
+        )
+        age_ms = (time.monotonic() - clip.arrived_s) * 1000.0
+        return Prediction(
+            index=clip.index,
+            start_s=clip.start_s,
+            end_s=clip.end_s,
+            top=top,
+            latency=latency,
+            frame_age_ms=age_ms if source.live else None,
+            dropped=source.dropped if source.live else None,
+            held=clip.held,
+            resets=clip.resets,
+            probabilities=np.array(probabilities(scores, self.card.output)),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,29 +123,13 @@ class ClipClassifier:
                 outputs.append(self.session.run(tensor)[0])
                 infer_ms += since_ms(started_s)
                 started_s = time.perf_counter()
-        logits = np.asarray(np.mean(outputs, axis=0, dtype=np.float64))
-        top = top_labels(
-            logits,
-            self.card.labels,
-            top_k=self.top_k,
-            threshold=self.threshold,
-            output=self.card.output,
-        )
         decode_ms, preprocess_ms = spent.taken()
-        age_ms = (time.monotonic() - spent.newest_arrived_s) * 1000.0
-        return Prediction(
-            index=clips[0].index,
-            start_s=clips[0].start_s,
-            end_s=clips[0].end_s,
-            top=top,
-            latency=Latency(
-                decode_ms=decode_ms,
-                preprocess_ms=preprocess_ms + normalise_ms,
-                infer_ms=infer_ms,
-            ),
-            frame_age_ms=age_ms if source.live else None,
-            dropped=source.dropped if source.live else None,
+        latency = Latency(
+            decode_ms=decode_ms, preprocess_ms=preprocess_ms + normalise_ms, infer_ms=infer_ms
         )
+        decoding = Decoding(card=self.card, top_k=self.top_k, threshold=self.threshold)
+        scores = np.asarray(np.mean(outputs, axis=0, dtype=np.float64))
+        return decoding.prediction(clips[0], scores, latency, source)
 
 
 def since_ms(started_s: float) -> float:

@@ -39,17 +39,65 @@ def test_jsonl_defaults(bundle: Bundle, video: Path) -> None:
     assert header["type"] == "header"
     assert (header["backend"], header["precision"]) == ("cpu", "fp32")
     assert header["engine"].startswith("onnxruntime ")
-    assert (header["window_s"], header["stride_s"]) == (1.0, 0.1)
+    assert (header["window_s"], header["stride_s"]) == (1.0, 0.25)
+    assert header["grid"] == {
+        "interval_s": 0.25,
+        "phases": 1,
+        "stride_asked_s": None,
+        "gap": "reset",
+        "gap_after_s": 1.0,
+    }
+    assert [(one["source"], one["live"]) for one in header["sources"]] == [(str(video), False)]
     assert (header["classes"], header["sampling"], header["live"]) == (4, "sliding", False)
     assert header["views"] == 1
     assert [window["index"] for window in windows] == list(range(len(windows)))
-    assert len(windows) == 21, "3 s of video, 1 s windows, 0.1 s apart"
+    assert len(windows) == 9, "3 s of video, 1 s windows, 0.25 s apart"
     for window in windows:
         assert window["end_s"] - window["start_s"] == pytest.approx(1.0)
         assert len(window["top"]) == 4
         assert sum(one["probability"] for one in window["top"]) == pytest.approx(1, abs=1e-4)
         assert {one["label"] for one in window["top"]} == set(LABELS)
         assert window["frame_age_ms"] is None
+        assert (window["stream"], window["source"]) == (0, str(video))
+        assert (window["held"], window["resets"], window["batch"]) == (0, 0, 1)
+
+
+def test_windowed(bundle: Bundle, video: Path) -> None:
+    words = ("run", bundle.path, "-s", video, "--format", "jsonl", "--sampling", "windowed")
+    header, *windows = map(json.loads, edgecls(*words).stdout.splitlines())
+    assert (header["stride_s"], header["grid"]) == (0.1, None)
+    assert len(windows) == 21, "3 s of video, 1 s windows, 0.1 s apart"
+    assert {window["held"] for window in windows} == {None}
+
+
+def test_a_stride_that_is_rounded_is_told(bundle: Bundle, video: Path) -> None:
+    words = ("run", bundle.path, "-s", video, "--format", "jsonl", "--stride")
+    done = edgecls(*words, 0.12)
+    header, *windows = map(json.loads, done.stdout.splitlines())
+    assert header["stride_s"] == pytest.approx(0.125)
+    assert (header["grid"]["phases"], header["grid"]["stride_asked_s"]) == (2, 0.12)
+    assert len(windows) == 17
+    assert "stride: 0.125 s instead of 0.12 s" in done.stderr
+    assert "stride:" not in edgecls(*words, 0.5).stderr
+
+
+def test_several_sources(bundle: Bundle, video: Path) -> None:
+    words = ("run", bundle.path, "-s", video, "-s", "demo", "--max-windows", 6)
+    header, *windows = map(json.loads, edgecls(*words, "--format", "jsonl").stdout.splitlines())
+    assert [one["source"] for one in header["sources"]] == [str(video), "demo"]
+    assert [(one["stream"], one["index"]) for one in windows] == [
+        (stream, index) for index in range(3) for stream in (0, 1)
+    ]
+    assert [one["source"] for one in windows[:2]] == [str(video), "demo"]
+    assert {one["batch"] for one in windows} == {2}
+    alone = edgecls("run", bundle.path, "-s", "demo", "--format", "jsonl", "--max-windows", 3)
+    expected = [json.loads(line)["top"] for line in alone.stdout.splitlines()[1:]]
+    found = [one["top"] for one in windows if one["stream"] == 1]
+    for one, other in zip(found, expected, strict=True):
+        assert [each["label"] for each in one] == [each["label"] for each in other]
+    text = edgecls(*words).stdout.splitlines()
+    assert text[0].startswith("numbers.mp4      0.0-")
+    assert text[1].startswith("demo             0.0-")
 
 
 def test_both_engines_say_the_same(bundle: Bundle, video: Path) -> None:
@@ -60,7 +108,7 @@ def test_both_engines_say_the_same(bundle: Bundle, video: Path) -> None:
         outputs.append([(row["start_s"], row["label_1"]) for row in rows])
         assert all(float(row["probability_1"]) > 0.2 for row in rows)
     assert outputs[0] == outputs[1]
-    assert len(outputs[0]) == 21
+    assert len(outputs[0]) == 9
 
 
 def test_top_threshold_and_max_windows(bundle: Bundle, video: Path) -> None:
@@ -204,6 +252,14 @@ def test_no_source(bundle: Bundle) -> None:
         (("--sampling", "sparse"), "--sampling"),
         (("--backend", "tpu"), "'tpu'"),
         (("--window", "1", "--sampling", "uniform"), "--window"),
+        (("--gap-after", "0"), "--gap-after"),
+        (("--gap-after", "nan"), "--gap-after"),
+        (("--gap", "fill"), "--gap"),
+        (("--gap", "hold", "--sampling", "windowed"), "--gap"),
+        (("--gap-after", "2", "--sampling", "dense"), "--gap-after"),
+        (("--stride", "0.0001"), "0.001 s"),
+        (("-s", "demo", "--sampling", "uniform"), "one source"),
+        (("-s", "demo", "--save", "out.mp4"), "--save"),
         (("--frobnicate",), "--frobnicate"),
     ],
     ids=" ".join,

@@ -115,6 +115,7 @@ def found(bundle: Bundle, video: Path, *options: object) -> tuple[dict[str, Any]
 
 
 UNIFORM = ("--sampling", "uniform")
+WINDOWED = ("--sampling", "windowed")
 
 
 @pytest.mark.parametrize(
@@ -127,8 +128,8 @@ UNIFORM = ("--sampling", "uniform")
         ({"views": 10}, UNIFORM, 10),
         ({"views": 10}, (*UNIFORM, "--views", 1), 1),
         ({"segment_frame": "left", "resize": NEAREST}, (*UNIFORM, "--views", 10), 10),
-        ({"views": 10}, ("--window", 3), 1),
-        ({"segment_frame": "left"}, ("--window", 3, "--views", 10), 10),
+        ({"views": 10}, (*WINDOWED, "--window", 3), 1),
+        ({"segment_frame": "left"}, (*WINDOWED, "--window", 3, "--views", 10), 10),
     ],
     ids=lambda value: "-".join(map(str, value)) if not isinstance(value, int) else str(value),
 )

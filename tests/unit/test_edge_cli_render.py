@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from typing import Literal, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_cli.render import FORMATS, RunHeader
+from edge_cli.render import FORMATS, RunHeader, short_names
 from edge_cli.summary import RunSummary
 from edge_cli.words import preprocessing_in_words, size_in_words
 from models.spec import ClipSpec, Resize
@@ -20,7 +21,7 @@ LABELS = ("still", "pan left", "zoom in")
 
 
 def header(labels: tuple[str, ...] = LABELS, top_k: int = 2) -> RunHeader:
-    return RunHeader(facts={"model": "tiny"}, labels=labels, top_k=top_k)
+    return RunHeader(facts={"model": "tiny"}, labels=labels, top_k=top_k, sources=("clip.mp4",))
 
 
 def window(
@@ -70,6 +71,8 @@ def test_json_line(live: bool) -> None:
     assert line.count("\n") == 1
     assert json.loads(line) == {
         "type": "window",
+        "stream": 0,
+        "source": "clip.mp4",
         "index": 3,
         "start_s": 1.2,
         "end_s": 2.2,
@@ -77,7 +80,52 @@ def test_json_line(live: bool) -> None:
         "latency_ms": {"decode": 2.0, "preprocess": 0.5, "infer": 11.5},
         "frame_age_ms": 14.25 if live else None,
         "dropped": 7 if live else None,
+        "held": None,
+        "resets": 0,
+        "batch": 1,
+        "reused": None,
     }
+
+
+@pytest.mark.parametrize("fmt", ["jsonl", "csv"])
+def test_what_is_told_of_streams_and_the_grid(fmt: str) -> None:
+    sources = ("a.mp4", "b.mp4")
+    renderer = FORMATS[fmt](RunHeader(facts={}, labels=LABELS, top_k=1, sources=sources))
+    one = replace(window(("still", 0.9)), stream=1, held=2, resets=3, batch=4, reused=0.123456789)
+    if fmt == "jsonl":
+        fields = json.loads(renderer.window(one))
+    else:
+        text = renderer.opening() + renderer.window(one)
+        (fields,) = csv.DictReader(text.splitlines())
+    told = [str(fields[name]) for name in ("stream", "source", "held", "resets", "batch", "reused")]
+    assert told == ["1", "b.mp4", "2", "3", "4", "0.1235"]
+
+
+def test_text_tells_whose_line_it_is_and_what_the_grid_did() -> None:
+    sources = ("/videos/door.mp4", "camera0")
+    text = FORMATS["text"](RunHeader(facts={}, labels=LABELS, top_k=1, sources=sources))
+    plain, held = (
+        window(("still", 1.0)),
+        replace(window(("still", 1.0)), held=2, resets=1, stream=1),
+    )
+    line = "    1.2-    2.2 s  still     100.0 %    12.0 ms"
+    assert text.window(plain) == f"door.mp4  {line}\n"
+    assert text.window(held) == f"camera0   {line}  [after a gap, 2 held]\n"
+    assert text.window(held) == f"camera0   {line}  [2 held]\n"
+    assert text.window(plain) == f"door.mp4  {line}\n"
+
+
+@pytest.mark.parametrize(
+    ("sources", "names"),
+    [
+        (("demo", "demo"), ("0 demo", "1 demo")),
+        (("/a/x.mp4", "/b/x.mp4", "demo"), ("0 x.mp4", "1 x.mp4", "2 demo ")),
+        (("C:\\a\\x.mp4", "camera0"), ("x.mp4  ", "camera0")),
+        (("a" * 30, "b/"), ("a" * 19 + "…", "b" + " " * 19)),
+    ],
+)
+def test_short_names(sources: tuple[str, ...], names: tuple[str, ...]) -> None:
+    assert short_names(sources) == names
 
 
 def test_csv_rows_are_rectangular_and_quoted() -> None:
@@ -100,7 +148,17 @@ def test_summary() -> None:
         summary.add(window(infer_ms=infer_ms))
     line = summary.line(dropped=1)
     assert line.startswith("summary: 3 windows in ")
-    assert "latency median 20.5 ms, p95 29.5 ms; 1 frame dropped" in line
+    assert "latency median 20.5 ms, p95 29.5 ms; cost 20.5 ms per window; 1 frame dropped" in line
+
+
+def test_summary_of_several_streams() -> None:
+    summary = RunSummary()
+    for stream in (0, 1):
+        summary.add(
+            replace(window(infer_ms=10.0), stream=stream, batch=2, reused=0.7, resets=1 + stream)
+        )
+    line = summary.line(dropped=None)
+    assert "cost 5.5 ms per window; 70% of the work reused; 3 gaps" in line
 
 
 @pytest.mark.parametrize(

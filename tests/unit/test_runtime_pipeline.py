@@ -12,13 +12,17 @@ from models.card import ModelCard
 from models.errors import BackendError, UsageError
 from models.spec import ClipSpec
 from runtime import clip_classifier, preprocess
-from runtime.pipeline import classify_windows
+from runtime.clip_classifier import Decoding
+from runtime.grid import grid_spec
+from runtime.pipeline import FrameWatch
 from runtime.preprocess import clip_tensor, prepare
 from runtime.records import Frame, Prediction
 from runtime.sampling import WindowSpec, segment_centres
 from runtime.session import Tensor
 from runtime.sources import Wanted
+from tests import streams
 from tests.fakes import FakeSession, FakeSource, frame_at, picture_of
+from tests.streams import sliding, windowed
 from tests.tiny_models import write_tiny_bundle
 
 LABELS = ("still", "pan left", "pan right", "zoom in")
@@ -48,8 +52,8 @@ def grey_frames(count: int, *, fps: float = 25.0, decode_ms: float = 0.0) -> lis
 def classified(
     source: FakeSource, session: FakeSession, card: ModelCard, *, length_s: float, stride_s: float
 ) -> list[Prediction]:
-    window = WindowSpec(length_s, stride_s)
-    return list(classify_windows(source, session, card, window=window, top_k=2, threshold=0.0))
+    stream = windowed(source, card, WindowSpec(length_s, stride_s))
+    return list(streams.classified(stream, session, card))
 
 
 def test_every_window_sees_its_centre_frames(card: ModelCard) -> None:
@@ -92,15 +96,11 @@ def test_each_frame_is_prepared_once_and_only_the_crop_is_kept(
 
 def test_a_prediction_comes_before_the_frame_that_completed_it_is_shown(card: ModelCard) -> None:
     events: list[str] = []
-    predictions = classify_windows(
-        FakeSource(grey_frames(60)),
-        constant(),
-        card,
-        window=WindowSpec(1.0, 1.0),
-        top_k=1,
-        threshold=0.0,
-        on_frame=lambda frame: events.append(f"frame {frame.index} {frame.picture.shape}"),
+    watch = FrameWatch(
+        on_frame=lambda frame, stream: events.append(f"frame {frame.index} {frame.picture.shape}")
     )
+    stream = windowed(FakeSource(grey_frames(60)), card, WindowSpec(1.0, 1.0))
+    predictions = streams.classified(stream, constant(), card, watch=watch)
     for prediction in predictions:
         events.append(f"window {prediction.index}")
     assert [e.split(" (")[0] for e in events[24:27]] == ["frame 24", "window 0", "frame 25"]
@@ -155,9 +155,8 @@ def test_predictions_come_while_the_source_goes_on(card: ModelCard) -> None:
                 read += 1
 
     source = Endless([])
-    predictions = classify_windows(
-        source, constant(), card, window=WindowSpec(1.0, 1.0), top_k=1, threshold=0.0
-    )
+    stream = windowed(source, card, WindowSpec(1.0, 1.0))
+    predictions = streams.classified(stream, constant(), card)
     assert next(predictions).index == 0
     assert read == 25
     assert next(predictions).index == 1
@@ -172,11 +171,64 @@ def test_bad_results_of_an_engine_are_errors(card: ModelCard) -> None:
             )
 
 
-def test_options_are_checked_before_the_first_frame(card: ModelCard) -> None:
-    source = FakeSource(grey_frames(30))
-    predictions = classify_windows(
-        source, constant(), card, window=WindowSpec(1.0, 1.0), top_k=0, threshold=0.0
-    )
+@pytest.mark.parametrize(("top_k", "threshold"), [(0, 0.0), (1, 2.0), (1, -0.1)])
+def test_options_are_checked(card: ModelCard, top_k: int, threshold: float) -> None:
     with pytest.raises(UsageError):
-        next(predictions)
-    assert len(source._frames) == 30
+        Decoding(card=card, top_k=top_k, threshold=threshold)
+
+
+def test_probabilities_are_of_all_classes(card: ModelCard) -> None:
+    (found,) = classified(FakeSource(grey_frames(25)), constant(), card, length_s=1.0, stride_s=1.0)
+    assert found.probabilities is not None
+    assert found.probabilities.sum() == pytest.approx(1)
+    assert found.probabilities[1] == found.top[0].probability
+
+
+def test_frames_off_the_grid_are_neither_read_nor_prepared(
+    card: ModelCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared: list[int] = []
+
+    def counted(picture: np.ndarray, clip: ClipSpec) -> np.ndarray:
+        prepared.append(int(picture[0, 0, 0]))
+        return prepare(picture, clip)
+
+    monkeypatch.setattr(preprocess, "prepare", counted)
+    source, session = FakeSource(grey_frames(75)), constant()
+    found = list(
+        streams.classified(sliding(source, card, grid_spec(4, length_s=1.0)), session, card)
+    )
+    assert prepared == [0, 4, 10, 16, 22, 29, 35, 41, 47, 54, 60, 66, 72]
+    assert source.skipped == 75 - len(prepared)
+    assert [p.index for p in found] == list(range(9))
+    assert grey_of(session.seen[1], card.clip) == [10, 16, 22, 29]
+    assert [(p.held, p.resets, p.batch, p.reused) for p in found] == [(0, 0, 1, None)] * 9
+
+
+def test_who_watches_sees_every_frame_and_the_model_still_only_the_grid(card: ModelCard) -> None:
+    seen: list[int] = []
+    source, session = FakeSource(grey_frames(75)), constant()
+    watch = FrameWatch(on_frame=lambda frame, stream: seen.append(frame.index))
+    stream = sliding(source, card, grid_spec(4, length_s=1.0))
+    found = list(streams.classified(stream, session, card, watch=watch))
+    assert seen == list(range(75))
+    assert len(found) == 9
+    assert grey_of(session.seen[1], card.clip) == [10, 16, 22, 29]
+
+
+def test_who_watches_may_want_some_frames_only(card: ModelCard) -> None:
+    seen: list[int] = []
+    watch = FrameWatch(
+        on_frame=lambda frame, stream: seen.append(frame.index), wants=lambda stream: False
+    )
+    stream = sliding(FakeSource(grey_frames(30)), card, grid_spec(4, length_s=1.0))
+    list(streams.classified(stream, constant(), card, watch=watch))
+    assert seen == [0, 4, 10, 16, 22, 29]
+
+
+def test_short_file_on_the_grid_is_one_clip_of_all_its_frames(card: ModelCard) -> None:
+    session = constant()
+    stream = sliding(FakeSource(grey_frames(20)), card, grid_spec(4, length_s=1.0), short=True)
+    (found,) = streams.classified(stream, session, card)
+    assert [found.start_s, found.end_s] == pytest.approx([0.0, 0.8])
+    assert grey_of(session.seen[0], card.clip) == list(segment_centres(20, 4))

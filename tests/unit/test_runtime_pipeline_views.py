@@ -12,7 +12,6 @@ from models.errors import UsageError
 from models.spec import ClipSpec, Resize
 from runtime import whole_file
 from runtime.decode import softmax
-from runtime.pipeline import classify_windows
 from runtime.preprocess import Preparation
 from runtime.records import Frame, Picture, Prediction
 from runtime.sampling import WindowSpec, dense_frames, segment_frames
@@ -20,6 +19,7 @@ from runtime.session import Tensor
 from runtime.views import Views
 from runtime.whole_file import WholeSampling, classify_whole
 from tests.fakes import FakeSession, FakeSource, frame_at
+from tests.streams import classified, windowed
 from tests.tiny_models import tiny_network, write_tiny_bundle
 
 NETWORK = tiny_network()
@@ -104,12 +104,8 @@ def test_logits_of_all_views_are_averaged_and_softmax_comes_once(
 
 def test_windows_with_ten_views(card: ModelCard) -> None:
     frames, session = noisy(50), network()
-    window = WindowSpec(1.0, 0.5)
-    found = list(
-        classify_windows(
-            FakeSource(frames), session, card, window=window, top_k=4, threshold=0.0, views=10
-        )
-    )
+    stream = windowed(FakeSource(frames), card, WindowSpec(1.0, 0.5))
+    found = list(classified(stream, session, card, views=10, top_k=4))
     assert [one.index for one in found] == [0, 1, 2]
     assert len(session.seen) == 30
     inside = [frame.picture for frame in frames[12:38] if 0.5 <= frame.time_s < 1.5]
@@ -206,9 +202,9 @@ def test_the_card_decides(
         session = network()
         classify_whole("clip.mp4", session, one, top_k=1, threshold=0.0)
         window = WindowSpec(31 / 25, 1.0)
-        list(classify_windows(odd(""), session, one, window=window, top_k=1, threshold=0.0))
-        whole, windowed = session.seen
-        np.testing.assert_array_equal(whole, windowed)
+        list(classified(windowed(odd(""), one, window), session, one))
+        whole, window_by_window = session.seen
+        np.testing.assert_array_equal(whole, window_by_window)
         seen.append(whole)
     assert np.abs(seen[0] - seen[1]).max() > 0.1
 

@@ -1,0 +1,54 @@
+"""`edgecls run` on a whole file: one result."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from edge_cli.progress import waiting
+from edge_cli.run_output import Output, say, video_of
+from edge_cli.run_request import Sampling
+
+if TYPE_CHECKING:
+    from edge_cli.run_request import RunRequest
+    from models.bundle import Bundle
+    from runtime.choose import Choice
+
+
+def run_whole(bundle: Bundle, request: RunRequest, choice: Choice) -> None:
+    """Classify the file; `--save` reads it once more, since the result comes last.
+
+    Args:
+        bundle: The model.
+        request: As asked for.
+        choice: Engine and graph.
+    """
+    from edge_cli.run_header import renderer
+    from edge_cli.summary import RunSummary
+    from runtime.sources import open_source
+    from runtime.whole_file import classify_whole
+
+    (uri,) = request.sources
+    summary = RunSummary()
+    with waiting(f"reading {uri}"):
+        prediction = classify_whole(
+            uri,
+            choice.session,
+            bundle.card,
+            top_k=request.top_k,
+            threshold=request.threshold,
+            views=request.views_of(bundle.card.clip),
+            sampling="dense" if request.sampling is Sampling.DENSE else "uniform",
+        )
+    summary.add(prediction)
+    with ExitStack() as stack:
+        source = stack.enter_context(open_source(uri))
+        Output(
+            renderer(bundle, request, choice, sources=[source], windows=None),
+            changes=request.changes,
+        ).write(prediction)
+        video = video_of(request, source, stack)
+        if video is not None:
+            for frame in source:
+                video.write(frame, prediction.top)
+    say(summary.line(dropped=None))

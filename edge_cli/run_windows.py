@@ -1,0 +1,199 @@
+"""`edgecls run`, window by window, on one or several sources."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edge_cli.run_output import Output, say, video_of
+from edge_cli.run_request import Sampling
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Sequence
+
+    from edge_cli.run_request import RunRequest
+    from edge_cli.stop import StopRequest
+    from models.bundle import Bundle
+    from models.spec import ClipSpec
+    from runtime.annotate import AnnotatedVideo
+    from runtime.choose import Choice
+    from runtime.feed import Sampler
+    from runtime.grid import GridSpec
+    from runtime.records import Frame, Prediction, ScoredLabel
+    from runtime.sampling import WindowSpec
+    from runtime.sources import FrameSource
+
+_CLOSE = 1e-6
+"""Relative difference of two strides that is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Windows:
+    """How a stream is cut into windows.
+
+    Attributes:
+        window: Length and stride; the stride of a grid is that which it has.
+        grid: The grid of `sliding`; None for `windowed`.
+        stride_asked_s: None where nothing was asked for.
+    """
+
+    window: WindowSpec
+    grid: GridSpec | None
+    stride_asked_s: float | None
+
+    def sampler(self, clip: ClipSpec, source: FrameSource) -> Sampler:
+        """What cuts a source."""
+        from runtime.grid import GridSampler
+        from runtime.sampling import ClipSampler
+
+        if self.grid is None:
+            return ClipSampler(self.window, clip.frames, rule=clip.segment_frame)
+        known_s = source.duration_s or 0.0
+        return GridSampler(
+            self.grid,
+            rule=clip.segment_frame,
+            short=not source.live and known_s < self.window.length_s,
+        )
+
+
+def windows_asked(clip: ClipSpec, request: RunRequest) -> Windows:
+    """Length and stride of the windows; says so when they are unusual, or not as asked for.
+
+    Args:
+        clip: What the model wants.
+        request: As asked for.
+
+    Raises:
+        UsageError: They are out of range.
+    """
+    from runtime.grid import grid_spec
+    from runtime.sampling import WindowSpec
+
+    trained_s = clip.clip_length_s
+    length_s = request.window_s or trained_s
+    if not trained_s * 0.5 <= length_s <= trained_s * 2:
+        say(
+            f"warning: windows of {length_s:g} s are far from the {trained_s:g} s clips that"
+            " the model was trained on; expect worse results"
+        )
+    if request.sampling is Sampling.WINDOWED:
+        window = WindowSpec(length_s, request.stride_s or length_s / 10)
+        return Windows(window=window, grid=None, stride_asked_s=request.stride_s)
+    grid = grid_spec(
+        clip.frames,
+        length_s=length_s,
+        stride_s=request.stride_s,
+        gap_after_s=request.gap_after_s,
+        gap=request.gap.value if request.gap else "reset",
+    )
+    asked_s = request.stride_s
+    if asked_s is not None and abs(asked_s - grid.stride_s) > asked_s * _CLOSE:
+        say(
+            f"stride: {grid.stride_s:.4g} s instead of {asked_s:g} s, so that windows share"
+            f" frames {grid.interval_s:.4g} s apart (--sampling windowed takes any stride)"
+        )
+    return Windows(window=WindowSpec(length_s, grid.stride_s), grid=grid, stride_asked_s=asked_s)
+
+
+def run_windows(
+    bundle: Bundle, request: RunRequest, choice: Choice, *, windows: Windows, stop: StopRequest
+) -> None:
+    """Classify the sources until they end, or somebody ends it.
+
+    Args:
+        bundle: The model.
+        request: As asked for.
+        choice: Engine and graph.
+        windows: How the sources are cut.
+        stop: Looked at with every frame.
+    """
+    from edge_cli.run_header import renderer
+    from edge_cli.summary import RunSummary
+    from runtime.clip_classifier import Decoding
+    from runtime.pipeline import FrameWatch, Stream, classify_streams
+    from runtime.preprocess import Preparation
+    from runtime.sources import open_source
+    from runtime.stream_model import WholeClips
+
+    card = bundle.card
+    with ExitStack() as stack:
+        sources = [stack.enter_context(open_source(uri)) for uri in request.sources]
+        for source in sources:
+            if source.live:
+                length_s = windows.window.length_s
+                say(f"{source.description}: the first result comes after {length_s:g} s")
+        video = video_of(request, sources[0], stack)
+        output = Output(
+            renderer(bundle, request, choice, sources=sources, windows=windows),
+            changes=request.changes,
+        )
+        summary = RunSummary()
+        shown = _Shown(video, stop)
+        preparation = Preparation(clip=card.clip, views=request.views_of(card.clip))
+        predictions = classify_streams(
+            [
+                Stream(source=source, sampler=windows.sampler(card.clip, source))
+                for source in sources
+            ],
+            WholeClips(session=choice.session, preparation=preparation),
+            Decoding(card=card, top_k=request.top_k, threshold=request.threshold),
+            preparation=preparation,
+            watch=FrameWatch(on_frame=shown.frame, wants=shown.wants),
+        )
+        try:
+            with closing(_until_stopped(predictions, request.max_windows, stop)) as results:
+                for prediction in results:
+                    shown.newest = prediction.top
+                    summary.add(prediction)
+                    output.write(prediction)
+        finally:
+            live = [source.dropped for source in sources if source.live]
+            say(summary.line(dropped=sum(live) if live else None))
+
+
+class _Shown:
+    """Looks at every frame: for the video of `--save`, and for a request to stop."""
+
+    def __init__(self, video: AnnotatedVideo | None, stop: StopRequest) -> None:
+        self._video = video
+        self._stop = stop
+        self.newest: Sequence[ScoredLabel] = ()
+
+    def wants(self, stream: int) -> bool:
+        """Every frame for the video; the next one at all when it is time to stop."""
+        return self._video is not None or self._stop.received
+
+    def frame(self, frame: Frame, stream: int) -> None:
+        """Take a frame.
+
+        Raises:
+            _Stopped: The user asked to stop.
+        """
+        if self._stop.received:
+            raise _Stopped
+        if self._video is not None:
+            self._video.write(frame, self.newest)
+
+
+class _Stopped(Exception):
+    """The user asked to stop, and the current frame is done with."""
+
+
+def _until_stopped(
+    predictions: Iterator[Prediction], limit: int | None, stop: StopRequest
+) -> Generator[Prediction, None, None]:
+    """Predictions until the sources, the limit or the user ends them; closes what gives them."""
+    count = 0
+    try:
+        for prediction in predictions:
+            yield prediction
+            count += 1
+            if count == limit or stop.received:
+                return
+    except _Stopped:
+        return
+    finally:
+        close = getattr(predictions, "close", None)
+        if close is not None:
+            close()
