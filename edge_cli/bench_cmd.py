@@ -6,17 +6,19 @@ import json
 import sys
 from dataclasses import asdict
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edge_cli.options import BundleArgument, ThreadsOption, open_bundle_argument
 from edge_cli.progress import waiting
-from models.errors import BackendError
+from models.errors import BackendError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from edge_cli.bench_stream import StreamRequest
     from models.bundle import Bundle
     from models.card import Variant
     from runtime.bench import BenchPlan, BenchResult
@@ -53,11 +55,63 @@ def bench(
     batch: Annotated[int, typer.Option(metavar="N", min=1, help="Clips per run.")] = 1,
     threads: ThreadsOption = None,
     fmt: Annotated[Format, typer.Option("--format", help="A table, or JSON.")] = Format.TABLE,
+    stream: Annotated[
+        bool,
+        typer.Option(
+            "--stream",
+            help="Cost per prediction of overlapping windows, whole and incremental.",
+        ),
+    ] = False,
+    window: Annotated[
+        float | None,
+        typer.Option(
+            metavar="S",
+            show_default="the clip length the model was trained on",
+            help="--stream: seconds of a window.",
+        ),
+    ] = None,
+    stride: Annotated[
+        float | None,
+        typer.Option(
+            metavar="S",
+            show_default="window / frames",
+            help="--stream: seconds from one prediction to the next.",
+        ),
+    ] = None,
+    streams: Annotated[
+        int, typer.Option(metavar="N", min=1, help="--stream: streams at once, in one batch.")
+    ] = 1,
+    paddle: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MODEL",
+            show_default=False,
+            help="--stream: race Paddle too, on what the bundle was converted from.",
+        ),
+    ] = None,
+    paddlex: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PYTHON",
+            show_default="this one, if it has PaddleX",
+            help="--stream: interpreter of an environment with PaddleX.",
+        ),
+    ] = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", show_default=False, help="--stream: also draw it, .svg or .png."
+        ),
+    ] = None,
+    age: Annotated[
+        bool, typer.Option(help="--stream: watch the age of frames at 30 fps, in real time.")
+    ] = True,
 ) -> None:
     """Measure the engines: latency, throughput, memory of the model alone.
 
     Input is random; decoding and preprocessing are not part of it.
     Every row is measured in a process of its own, so that its memory is its own.
+    With --stream: the cost of a prediction when windows overlap; all ways take turns.
     Exit code 9 when nothing could be measured.
     """
     from runtime.backends import BACKENDS, backend_named
@@ -66,6 +120,35 @@ def bench(
 
     names = [one.name for one in BACKENDS] if backend == _ALL else [backend_named(backend).name]
     opened = open_bundle_argument(bundle)
+    if stream:
+        from edge_cli.bench_stream import StreamRequest
+
+        if batch != 1 or precision is Precision.FP16:
+            raise UsageError(
+                "bench --stream measures fp32 and int8, and batches of one window per stream.",
+                hint="--streams N for more streams at once",
+            )
+        precisions = ("fp32", "int8") if precision is Precision.ALL else (precision.value,)
+        check_asked(opened.card, precisions[0], backend=None)
+        _stream(
+            opened,
+            StreamRequest(
+                backends=names,
+                precisions=precisions,
+                window_s=window,
+                stride_s=stride,
+                streams=streams,
+                iterations=iterations,
+                threads=threads,
+                paddle=paddle,
+                paddlex=paddlex,
+                picture=picture,
+                age=age,
+            ),
+            fmt,
+        )
+        return
+    _check_alone(window, stride, paddle, paddlex, picture, streams=streams)
     plan = BenchPlan(iterations=iterations, warmup=warmup, batch=batch, threads=threads)
     if precision is not Precision.ALL:
         check_asked(opened.card, precision.value, backend=names[0] if len(names) == 1 else None)
@@ -89,6 +172,28 @@ def bench(
         reasons = "; ".join(f"{result.title}: {result.reason}" for result in results)
         raise BackendError(
             f"No backend could be measured ({reasons}).", hint="pip install 'edgecls[cpu]'"
+        )
+
+
+def _stream(bundle: Bundle, request: StreamRequest, fmt: Format) -> None:
+    from edge_cli.bench_stream import bench_stream, write_json
+    from edge_cli.stream_view import draw, show
+
+    report = bench_stream(bundle, request)
+    if request.picture is not None:
+        draw(report, request.picture)
+    if fmt is Format.JSON:
+        write_json(report)
+    else:
+        show(report)
+
+
+def _check_alone(*values: object, streams: int) -> None:
+    """Refuse options that mean nothing without `--stream`."""
+    if streams != 1 or any(value is not None for value in values):
+        raise UsageError(
+            "--window, --stride, --streams, --paddle, --paddlex and --picture go with --stream.",
+            hint="edgecls bench BUNDLE --stream",
         )
 
 
