@@ -68,7 +68,9 @@ def _off(failed: list[Comparison]) -> ParityError:
             f" range; allowed is {worst.tolerance:.2g}"
         )
     hint = "Use another backend (--backend), or convert the model again."
-    if all(one.precision == "int8" for one in failed):
+    if all(one.staged for one in failed):
+        hint = "Run without stages (--reuse off), or convert the model again."
+    elif all(one.precision == "int8" for one in failed):
         hint = "Calibrate on this machine (edgecls calibrate), or run with --precision fp32."
     elif all(one.precision != "fp32" for one in failed):
         hint = "Run with --precision fp32."
@@ -116,7 +118,13 @@ def _show(bundle: Bundle, report: VerifyReport) -> None:
         name = f"{missed.backend} {missed.graph}".rstrip()
         console.print(f"{name}  [yellow]not run:[/] {escape(missed.reason)}", soft_wrap=True)
     clips = report.comparisons[0].clips
+    steps = [one.clips for one in report.comparisons if one.staged]
     console.print(
         f"{clips} stored clips, one at a time and as one batch; the largest difference of a logit"
         " from the reference, as a share of the range of its logits."
+        + (
+            f" In stages: {steps[0]} overlapping clips of noise; the reference is the whole graph."
+            if steps
+            else ""
+        )
     )

@@ -40,6 +40,8 @@ class Comparison:
         top1_agreement: Share of clips whose best class is the same.
         passed: The difference is within the tolerance, and the best classes are those of the
             reference as far as the card says that they should be.
+        staged: The graph ran in stages on a random walk of overlapping clips, and the reference is
+            the whole graph on the same engine.
     """
 
     backend: str
@@ -52,6 +54,7 @@ class Comparison:
     tolerance: float
     top1_agreement: float
     passed: bool
+    staged: bool = False
 
     @property
     def title(self) -> str:

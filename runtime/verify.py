@@ -14,6 +14,7 @@ from models.spec import ClipSpec
 from runtime.backends import BACKENDS
 from runtime.comparison import TOLERANCE, Comparison, compare
 from runtime.graphs import runnable, short_title
+from runtime.incremental.check import compare_stages, staged_title
 from runtime.onnx_metadata import onnx_metadata
 from runtime.session import Backend, SessionOptions
 
@@ -75,6 +76,8 @@ def verify_bundle(
 ) -> VerifyReport:
     """Check a bundle's files, then its numbers: every graph on every backend that runs it here.
 
+    Where a graph comes in stages as well, these are compared with the whole graph.
+
     Args:
         bundle: Opened, which means that its card is valid.
         backends: Those to try.
@@ -96,14 +99,18 @@ def verify_bundle(
             continue
         for variant in runnable(bundle.card, backend.name):
             path = bundle.graph_path(variant)
+            title = short_title(variant)
+            asked = options or SessionOptions()
             try:
-                with backend.open(path, bundle.card, options or SessionOptions()) as session:
+                with backend.open(path, bundle.card, asked) as session:
                     comparisons.append(compare(session, clips, reference, variant=variant))
+                    if variant.stages:
+                        title = staged_title(variant)
+                        staged = compare_stages(bundle, variant, backend, asked, session)
+                        comparisons.append(staged)
             except EdgeclsError as error:
                 reason = error.message.rstrip(".")
-                not_run.append(
-                    NotRun(backend=backend.name, graph=short_title(variant), reason=reason)
-                )
+                not_run.append(NotRun(backend=backend.name, graph=title, reason=reason))
     if not any(one.precision == "fp32" for one in comparisons):
         reasons = "; ".join(
             f"{no.backend}: {no.reason}" for no in not_run if no.graph in ("", "fp32")

@@ -22,8 +22,11 @@ EXACT = 1e-4
 """Largest difference of a logit, as a share of the range of the logits, between a graph in stages
 and whole. Engines sum in another order in graphs of other shapes, and nothing else may differ."""
 
-_TWICE = 8
+_TWICE = 4
 """Clips that the whole graph computes a second time, as parts of a batch."""
+
+EVERY_KIND = 10
+"""Steps of a walk in which every kind of step occurs once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +79,7 @@ def walk(
     Args:
         staged: Exact, with room for `streams`; what it keeps is dropped first and last.
         whole: The same graph as one.
-        steps: Runs of `staged`; from 10 on every kind of step occurs.
+        steps: Runs of `staged`; with one stream every kind of step occurs in `EVERY_KIND` of them.
         streams: Streams that walk; each takes part in every other run or so.
         seed: Of the walk and its pictures.
         on_step: Called with the number of each step that was made, from 1.

@@ -16,9 +16,11 @@ from models.errors import BackendError, BundleError
 from models.spec import ClipSpec
 from runtime.backends import BACKENDS
 from runtime.comparison import TOLERANCE, compare, least_agreement, tolerance
+from runtime.incremental.walk import EXACT
 from runtime.onnx_metadata import onnx_metadata
 from runtime.session import Backend, Probe, Session, SessionOptions
 from runtime.verify import verify_bundle
+from tests.staged_models import with_card, write_staged_bundle
 from tests.tiny_models import LABELS, tiny_network, write_tiny_bundle, write_tiny_onnx
 from tests.variants import add_graph, add_int8
 
@@ -291,3 +293,42 @@ def test_metadata_reader_skips_other_fields(tmp_path: Path) -> None:
     assert onnx_metadata(path) == {"k": "v"}
     path.write_bytes(b"")
     assert onnx_metadata(path) == {}
+
+
+@pytest.mark.skipif(not WORKING, reason="no engine installed")
+def test_stages_are_held_to_the_whole_graph(tmp_path: Path) -> None:
+    staged = write_staged_bundle(tmp_path)
+    report = verify_bundle(staged, backends=WORKING)
+    assert report.passed
+    assert [(one.backend, one.graph, one.staged) for one in report.comparisons] == [
+        (backend.name, graph, graph != "fp32")
+        for backend in WORKING
+        for graph in ("fp32", "fp32 in stages")
+    ]
+    assert {one.tolerance for one in report.comparisons} == {TOLERANCE, EXACT}
+    assert [file.file for file in report.files][:2] == ["model.onnx", "stream.frame.onnx"]
+
+    without = replace(WORKING[0], open_stage=None)
+    report = verify_bundle(staged, backends=(without,))
+    assert report.passed
+    assert [(no.graph, no.reason) for no in report.not_run] == [
+        ("fp32 in stages", f"Backend {without.name} does not run models in stages")
+    ]
+
+
+@pytest.mark.skipif(not WORKING, reason="no engine installed")
+def test_stages_of_another_model_fail(tmp_path: Path) -> None:
+    staged = write_staged_bundle(tmp_path)
+    (variant,) = staged.card.variants
+    path = staged.path / variant.stages[-1].file
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(path)
+    weights = next(one for one in model.graph.initializer if one.name == "w")
+    weights.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(weights) * 1.01, "w"))
+    path.write_bytes(model.SerializeToString())
+    window = variant.stages[-1].model_copy(update=BundleFile.of(path).model_dump())
+    stages = (*variant.stages[:-1], window)
+    staged = with_card(staged, variants=(variant.model_copy(update={"stages": stages}),))
+    report = verify_bundle(staged, backends=WORKING[:1])
+    assert [one.passed for one in report.comparisons] == [True, False]
+    assert not report.passed
