@@ -75,7 +75,7 @@ class LineFile:
             os.close(self._handle)
             if isinstance(error, OutputError):
                 raise
-            raise _cannot(path, error) from error
+            raise cannot_write(path, error) from error
 
     @property
     def path(self) -> Path:
@@ -103,7 +103,7 @@ class LineFile:
                 os.fsync(self._handle)
         except OSError as error:
             if self._when_full is WhenFull.FAIL:
-                raise _cannot(self._path, error) from error
+                raise cannot_write(self._path, error) from error
             self.dropped += text.count("\n")
             if not self._failing:
                 self._failing = True
@@ -157,7 +157,7 @@ def _opened(path: Path) -> int:
     except OSError as error:
         if isinstance(error, OutputError):
             raise
-        raise _cannot(path, error) from error
+        raise cannot_write(path, error) from error
 
 
 def _take(handle: int, path: Path) -> None:
@@ -208,7 +208,8 @@ def _half_line(handle: int, path: Path) -> int:
     return size - (start + tail.rfind(b"\n") + 1)
 
 
-def _cannot(path: Path, error: OSError) -> OutputError:
+def cannot_write(path: Path, error: OSError) -> OutputError:
+    """The error that says why a file or folder cannot be written."""
     shown = str(path).encode("utf-8", "backslashreplace").decode()
     parent = path.parent
     if not parent.exists():
