@@ -102,7 +102,7 @@ class WatchPage:
             return _busy()
         except (asyncio.TimeoutError, ValueError):
             return _text(400, "A short form was expected.", close=True)
-        return _moved("login?wrong")
+        return _moved("login#wrong")
 
     async def _state(self, request: Request) -> Response:
         told = {**feed.opening(self._board), **feed.state(self._board)}
