@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -272,3 +273,28 @@ def test_tolerance_of_a_walk(off: float, twice: float, passed: bool) -> None:
         reused=0.5,
     )
     assert report.passed is passed
+
+
+def test_nothing_piles_up(bundle: Bundle) -> None:
+    """Of what Python allocates; scripts/stream_memory watches the whole process."""
+    frames = film(40)
+
+    def steps(session: IncrementalSession, count: int) -> None:
+        for step in range(count):
+            held = replace(frames[step % 30], index=step, arrived_s=float(step))
+            clip = clip_at([*frames[step % 7 :], held], step % 20, stream=step % 3)
+            session.run([clip])
+            if step % 50 == 0:
+                session.forget(step % 3)
+
+    with opened(bundle, streams=2) as session:
+        steps(session, 300)
+        tracemalloc.start()
+        try:
+            steps(session, 50)
+            before, _ = tracemalloc.get_traced_memory()
+            steps(session, 500)
+            after, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert after - before < 10_000
