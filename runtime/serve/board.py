@@ -23,6 +23,9 @@ EVENTS = 200
 WATCHED_S = 3.0
 """A picture is prepared for so long after somebody last asked for one."""
 
+IDLE_S = 1.0
+"""A picture so often is wanted when nobody watches."""
+
 MOST_LABELS = 8
 """Classes kept of one prediction."""
 
@@ -193,16 +196,19 @@ class LiveBoard:
             one.frame = frame
             one.frame_number += 1
             one.frame_s = now_s
-            one.tally.frames += 1
+            one.tally.frames = max(one.tally.frames, frame.index + 1)
 
     def wants_frame(self, stream: int = 0) -> bool:
-        """Whether somebody watches, and the newest picture is old enough for another."""
+        """Whether it is time for another picture.
+
+        While somebody watches, that is `picture_rate` times a second; else every `IDLE_S`, to
+        know that the source delivers.
+        """
         now_s = self._clock()
         with self._lock:
             one = self._streams[stream]
-            if now_s > one.watched_until_s:
-                return False
-            return one.frame_s is None or now_s - one.frame_s >= 1.0 / self.picture_rate
+            wait_s = 1.0 / self.picture_rate if now_s <= one.watched_until_s else IDLE_S
+            return one.frame_s is None or now_s - one.frame_s >= wait_s
 
     def prediction(self, prediction: Prediction) -> None:
         """Show and count a prediction, to the stream that it names."""

@@ -75,7 +75,7 @@ class _BoardCollector:
             "edgecls_source_up", "1 while the source delivers frames.", labels=by_source
         )
         frames = CounterMetricFamily(
-            "edgecls_frames", "Frames that reached the main loop.", labels=by_source
+            "edgecls_frames", "Frames that the source gave, used or not.", labels=by_source
         )
         dropped = CounterMetricFamily(
             "edgecls_frames_dropped", "Frames of live sources dropped.", labels=by_source

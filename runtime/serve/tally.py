@@ -56,8 +56,8 @@ class Tally:
     """What was counted of a stream.
 
     Attributes:
-        frames: Frames that reached the main loop.
-        dropped: Frames dropped before, as the newest prediction told.
+        frames: Frames that the source gave up to the newest one shown, whatever became of them.
+        dropped: Frames dropped, as the newest prediction told.
         predictions: Number of them.
         resets: Times that the stream was started anew, as the newest prediction told.
         stages: Durations by stage.

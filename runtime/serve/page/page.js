@@ -38,7 +38,7 @@ class Stream {
     this.status = status;
     const pill = this.find(".status");
     pill.className = `status ${status}`;
-    pill.textContent = text || STATUS[status] || status;
+    pill.textContent = text || (status === "live" && !this.facts.live ? "running" : STATUS[status]) || status;
     this.find(".view").classList.toggle("old", ["interrupted", "stalled", "ended", "lost"].includes(status));
   }
 
@@ -79,8 +79,7 @@ class Stream {
     let text = state.text;
     if (!text && state.status === "stalled") text = `no frames for ${Math.round(state.since_frame_s || 0)} s`;
     this.show(state.status, text);
-    const seen = state.frames + state.dropped;
-    const share = seen ? ` (${percent(state.dropped / seen)})` : "";
+    const share = state.frames ? ` (${percent(Math.min(1, state.dropped / state.frames))})` : "";
     this.find(".dropped").textContent = `${state.dropped}${state.dropped ? share : ""}`;
   }
 

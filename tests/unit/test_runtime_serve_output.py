@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("uvicorn", reason="needs the extra serve")
+
+from runtime.events import Event, EventChange
+from runtime.serve.address import address_from_text
+from runtime.serve.output import PageOutput
+from runtime.serve.server import WatchServer
+from tests.boards import Clock, board, frame, prediction
+from tests.http_client import request
+
+
+def _event(**more: object) -> Event:
+    given = {"id": "0-1", "label": "wave", "start_s": 2.0, "peak": 0.8, "peak_s": 2.0, **more}
+    return Event(**given)  # type: ignore[arg-type]
+
+
+def test_what_the_page_is_told() -> None:
+    clock = Clock(1000.0)
+    shown = board()
+    output = PageOutput(shown, WatchServer(shown, address_from_text(":0"), None), wall_clock=clock)
+    with output:
+        output.prediction(prediction())
+        output.frame(frame(4), 0)
+        output.event(EventChange(kind="start", event=_event(), time_s=2.0))
+        clock.now_s += 3
+        ended = _event(end_s=5.0, ended="reset", peak=0.9)
+        output.event(EventChange(kind="end", event=ended, time_s=5.0))
+        (event,) = shown.events_after(0)[1]
+        assert (event.at_s, event.end_s, event.peak) == (1000.0, 5.0, 0.9)
+        assert event.text == "cut short by a gap"
+        assert shown.now(0).tally.frames == 5
+        assert request(server_port(output), "/state").status == 200
+    assert shown.closed
+    assert output.notes() == ()
+
+
+def server_port(output: PageOutput) -> int:
+    return output._server.port
