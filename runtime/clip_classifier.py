@@ -60,7 +60,11 @@ class Decoding:
         check_decoding(top_k=self.top_k, threshold=self.threshold)
 
     def prediction(
-        self, clip: Clip, scores: NDArray[np.floating], latency: Latency, source: FrameSource
+        self,
+        clip: Clip,
+        scores: NDArray[np.floating],
+        latency: Latency,
+        source: FrameSource | None = None,
     ) -> Prediction:
         """The prediction of a clip of a source.
 
@@ -68,7 +72,7 @@ class Decoding:
             clip: What it is about.
             scores: Of the network, [classes].
             latency: Where the time went.
-            source: Where its frames come from.
+            source: Where its frames come from; None when that is not live.
 
         Raises:
             BackendError: The scores do not fit the card, or are not finite.
@@ -80,6 +84,7 @@ class Decoding:
             threshold=self.threshold,
             output=self.card.output,
         )
+        live = source if source is not None and source.live else None
         age_ms = (time.monotonic() - clip.arrived_s) * 1000.0
         return Prediction(
             index=clip.index,
@@ -87,8 +92,8 @@ class Decoding:
             end_s=clip.end_s,
             top=top,
             latency=latency,
-            frame_age_ms=age_ms if source.live else None,
-            dropped=source.dropped if source.live else None,
+            frame_age_ms=None if live is None else age_ms,
+            dropped=None if live is None else live.dropped,
             held=clip.held,
             resets=clip.resets,
             probabilities=np.array(probabilities(scores, self.card.output)),
@@ -105,13 +110,12 @@ class ClipClassifier:
     top_k: int
     threshold: float
 
-    def predict(self, clips: Sequence[Clip], spent: TimeSpent, source: FrameSource) -> Prediction:
+    def predict(self, clips: Sequence[Clip], spent: TimeSpent) -> Prediction:
         """Normalise, infer, average, decode.
 
         Args:
             clips: Clips of one window, which they all name; their frames hold what is kept.
             spent: Time spent so far on the frames.
-            source: Where they come from.
         """
         outputs: list[NDArray[np.float32]] = []
         normalise_ms = infer_ms = 0.0
@@ -129,7 +133,7 @@ class ClipClassifier:
         )
         decoding = Decoding(card=self.card, top_k=self.top_k, threshold=self.threshold)
         scores = np.asarray(np.mean(outputs, axis=0, dtype=np.float64))
-        return decoding.prediction(clips[0], scores, latency, source)
+        return decoding.prediction(clips[0], scores, latency)
 
 
 def since_ms(started_s: float) -> float:

@@ -17,9 +17,8 @@ from runtime.records import Picture
 from runtime.timestamps import plausible_fps
 
 if TYPE_CHECKING:
-    from av import Packet, VideoFrame, VideoStream
+    from av import Packet, VideoFrame
 
-    VideoPacket = Packet[VideoStream]
 
 PLAYABLE = "Give a video file that a player can open, such as MP4, AVI, MKV or WebM."
 
@@ -47,6 +46,7 @@ class VideoFile(ClosesOnExit):
         stated_frames: Number of frames that the container states or that its length and frame
             rate give; 0 when unknown.
         codec: FFmpeg's name of the codec, e.g. "h264".
+        private: What the container says for the decoder; empty when nothing.
         presented: The packets' `pts` are the times at which frames are shown.
         damaged: Something could not be read or decoded, or was decoded with errors.
 
@@ -95,17 +95,18 @@ class VideoFile(ClosesOnExit):
         self._codec.thread_type = "AUTO"
         self._converter = VideoReformatter()
         self._open = True
-        self.codec = self._codec.name
+        self.codec: str = self._codec.name
+        self.private = bytes(self._codec.extradata or b"")
         self.damaged = False
         avi = self._container.format.name == _UNORDERED
         self.presented = not avi or not self._codec.has_b_frames
         self._by_decoding_time = avi
         rate = stream.average_rate or stream.guessed_rate
         self.fps = plausible_fps(None if rate is None else float(rate))
-        self.stated_frames = max(0, stream.frames) or self._estimated()
+        self.stated_frames: int = max(0, stream.frames) or self._estimated()
 
     def _estimated(self) -> int:
-        duration_us = self._container.duration
+        duration_us: int | None = self._container.duration
         if duration_us is None or self.fps is None:
             return 0
         return max(0, math.floor(duration_us / 1e6 * self.fps + 0.5))
@@ -115,7 +116,7 @@ class VideoFile(ClosesOnExit):
         """Width and height in pixels as they are stated, before any rotation; 0 when unknown."""
         return self._codec.width, self._codec.height
 
-    def packets(self) -> Iterator[VideoPacket]:
+    def packets(self) -> Iterator[Packet]:
         """Packets that hold data, in the order of decoding, from the current position."""
         import av
 
@@ -126,12 +127,12 @@ class VideoFile(ClosesOnExit):
         except (av.error.FFmpegError, OSError):
             self.damaged = True
 
-    def decode(self, packet: VideoPacket | None) -> list[VideoFrame]:
+    def decode(self, packet: Packet | None) -> list[VideoFrame]:
         """Frames that are finished once a packet was decoded; with None all that are left."""
         import av
 
         try:
-            frames = self._codec.decode(packet)
+            frames: list[VideoFrame] = self._codec.decode(packet)
         except av.error.EOFError:
             return []
         except (av.error.FFmpegError, OSError):

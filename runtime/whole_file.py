@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from models.card import ModelCard
 from models.errors import SourceError, UsageError
 from models.spec import ClipSpec
-from runtime.clip_classifier import ClipClassifier, TimeSpent
+from runtime.clip_classifier import ClipClassifier, TimeSpent, since_ms
 from runtime.decode import check_decoding
 from runtime.preprocess import Preparation
 from runtime.records import Clip, Frame, Prediction
 from runtime.sampling import DENSE_SPAN, FrameInterval, dense_frames, segment_frames
 from runtime.session import Session
-from runtime.sources import FrameSource, open_source
+from runtime.sources import FrameSource, chosen_frames, open_source
 from runtime.views import Views
 
 WholeSampling = Literal["uniform", "dense"]
 """How clips are cut out of a whole file: one of all of it, or ten that follow each other."""
+
+Positions = Callable[[int], tuple[tuple[int, ...], ...]]
+"""Positions of the frames of every clip that is cut out of a file of so many frames."""
 
 DENSE_VIEWS: Views = 3
 """Views of each clip of dense testing."""
@@ -41,10 +46,11 @@ def classify_whole(
     The engine runs once for each, one clip at a time, and the logits are averaged: what a
     classifier that is linear after the mean over all frames and views computes.
 
-    The frames depend on their number, which a container may state wrongly. So the stated number
-    is used as a guess while the frames are counted; if the count proves it wrong and other
-    frames are needed, the file is read a second time. Never more frames are kept than are used:
-    T, or 10 * T of `dense`.
+    Where the packets of a file are its frames, they are counted, and only what the chosen frames
+    refer to is decoded. Any other file is read through. Then the number of frames that its
+    container states, which may be wrong, is used as a guess while they are counted; if the count
+    proves it wrong and other frames are needed, the file is read a second time. Either way the
+    frames are the same, and never more of them are kept than are used: T, or 10 * T of `dense`.
 
     Args:
         source_uri: A source that can be opened twice: a file, or "demo".
@@ -75,31 +81,14 @@ def classify_whole(
     classifier = ClipClassifier(
         session=session, card=card, preparation=preparation, top_k=top_k, threshold=threshold
     )
+    positions = partial(_positions, clip=card.clip, sampling=sampling)
     spent = TimeSpent()
-    with open_source(source_uri) as source:
-        if source.live:
-            raise UsageError(
-                f"{sampling.capitalize()} sampling needs a file, and {source.description} has"
-                " no end.",
-                hint="Classify it window by window: --window 2 --stride 1",
-            )
-        guess = _positions(_stated_frames(source), card.clip, sampling)
-        reading = _read_whole(source, _used(guess), preparation, spent)
-        if reading.total == 0:
-            raise SourceError(f"{source.description} holds no frame.")
-    positions = _positions(reading.total, card.clip, sampling)
-    needed = _used(positions)
-    if not reading.kept.keys() >= needed:
-        counted = reading.total
-        with open_source(source_uri) as source:
-            reading = _read_whole(source, needed, preparation, spent)
-        if reading.total != counted:
-            raise SourceError(
-                f"{source_uri} had {counted} frames when read first, then {reading.total}:"
-                " it changes while it is read.",
-                hint="Wait until the file is complete.",
-            )
-    return classifier.predict(tuple(reading.clip(chosen) for chosen in positions), spent, source)
+    reading = _chosen(source_uri, positions, preparation, spent)
+    if reading is None:
+        spent = TimeSpent()
+        reading = _read_through(source_uri, sampling, positions, preparation, spent)
+    clips = [reading.clip(chosen) for chosen in positions(reading.total)]
+    return classifier.predict(clips, spent)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,23 +118,90 @@ class _Reading:
         )
 
 
-def _read_whole(
-    source: FrameSource, wanted: frozenset[int], preparation: Preparation, spent: TimeSpent
-) -> _Reading:
-    """Count all frames, and keep those at the wanted positions."""
-    kept: dict[int, Frame] = {}
+def _chosen(
+    uri: str, positions: Positions, preparation: Preparation, spent: TimeSpent
+) -> _Reading | None:
+    """The reading of a file that is decoded only where it is needed; None if it has to be whole."""
+    started_s = time.perf_counter()
+    chosen = chosen_frames(uri, lambda total: _used(positions(total)))
+    if chosen is None:
+        return None
+    spent.decode_ms += since_ms(started_s)
+    with chosen:
+        kept = {frame.index: spent.prepared(frame, preparation) for frame in chosen.frames()}
+    if not chosen.complete:
+        return None
     interval = FrameInterval()
-    total, start_s, last_s = 0, 0.0, 0.0
-    for frame in source:
-        if total in wanted:
-            kept[total] = spent.prepared(frame, preparation)
-        else:
-            spent.decode_ms += frame.decode_ms
-        start_s = frame.time_s if total == 0 else start_s
-        last_s = frame.time_s
-        interval.push(last_s)
-        total += 1
-    return _Reading(kept=kept, total=total, start_s=start_s, end_s=last_s + interval.seconds)
+    for time_s in chosen.times_s:
+        interval.push(time_s)
+    return _Reading(
+        kept=kept,
+        total=chosen.total,
+        start_s=chosen.times_s[0],
+        end_s=chosen.times_s[-1] + interval.seconds,
+    )
+
+
+def _read_through(
+    uri: str,
+    sampling: WholeSampling,
+    positions: Positions,
+    preparation: Preparation,
+    spent: TimeSpent,
+) -> _Reading:
+    """The reading of a source that is decoded as a whole, twice if it states a wrong length."""
+    with open_source(uri) as source:
+        if source.live:
+            raise UsageError(
+                f"{sampling.capitalize()} sampling needs a file, and {source.description} has"
+                " no end.",
+                hint="Classify it window by window: --window 2 --stride 1",
+            )
+        guess = _used(positions(_stated_frames(source)))
+        reading = _read_whole(source, guess, preparation, spent)
+        if reading.total == 0:
+            raise SourceError(f"{source.description} holds no frame.")
+    needed = _used(positions(reading.total))
+    if reading.kept.keys() >= needed:
+        return reading
+    counted = reading.total
+    with open_source(uri) as source:
+        reading = _read_whole(source, needed, preparation, spent)
+    if reading.total != counted:
+        raise SourceError(
+            f"{uri} had {counted} frames when read first, then {reading.total}:"
+            " it changes while it is read.",
+            hint="Wait until the file is complete.",
+        )
+    return reading
+
+
+def _read_whole(
+    source: FrameSource, needed: frozenset[int], preparation: Preparation, spent: TimeSpent
+) -> _Reading:
+    """Count all frames, and keep those at the needed positions."""
+    kept: dict[int, Frame] = {}
+    times_s: list[float] = []
+
+    def wanted(time_s: float) -> bool:
+        times_s.append(time_s)
+        return len(times_s) - 1 in needed
+
+    started_s, before_ms = time.perf_counter(), spent.preprocess_ms
+    decode_ms = spent.decode_ms
+    for frame in source.frames(wanted):
+        kept[frame.index] = spent.prepared(frame, preparation)
+    # Decoding goes on beside preparing, and behind the last needed frame: what counts is the wait.
+    spent.decode_ms = decode_ms + since_ms(started_s) - (spent.preprocess_ms - before_ms)
+    interval = FrameInterval()
+    for time_s in times_s:
+        interval.push(time_s)
+    return _Reading(
+        kept=kept,
+        total=len(times_s),
+        start_s=times_s[0] if times_s else 0.0,
+        end_s=times_s[-1] + interval.seconds if times_s else 0.0,
+    )
 
 
 def _stated_frames(source: FrameSource) -> int:

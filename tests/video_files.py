@@ -1,13 +1,16 @@
-"""Video files for tests: written by OpenCV, and MP4 boxes edited to make awkward ones."""
+"""Video files for tests: written by OpenCV or PyAV, and MP4 boxes edited to make awkward ones."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 
 from runtime.records import Picture
 
@@ -45,6 +48,59 @@ def write_video(path: Path, pictures: Sequence[Picture], *, fps: float = 25.0) -
         writer.write(picture[:, :, ::-1].copy())
     writer.release()
     return path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoding:
+    """How `encode_video` encodes.
+
+    Attributes:
+        codec: FFmpeg's name of an encoder.
+        pixels: Its pixel format.
+        options: Its options.
+        times_ms: When each picture is shown; None for 25 pictures per second.
+    """
+
+    codec: str = "libx264"
+    pixels: str = "yuv420p"
+    options: dict[str, str] = field(default_factory=dict)
+    times_ms: Sequence[int] | None = None
+
+
+def encode_video(path: Path, pictures: Sequence[Picture], encoding: Encoding) -> Path:
+    """Encode RGB pictures with any encoder of PyAV; skips the test where it is missing."""
+    import av
+
+    if encoding.codec not in av.codecs_available:
+        pytest.skip(f"this PyAV has no encoder {encoding.codec}")
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(encoding.codec, rate=25)
+        stream.height, stream.width = pictures[0].shape[:2]
+        stream.pix_fmt, stream.options = encoding.pixels, encoding.options
+        stream.codec_context.thread_count = 1
+        if encoding.times_ms is not None:
+            stream.codec_context.time_base = Fraction(1, 1000)
+        for number, picture in enumerate(pictures):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            if encoding.times_ms is not None:
+                frame.pts, frame.time_base = encoding.times_ms[number], Fraction(1, 1000)
+            for packet in stream.encode(frame):
+                container.mux(packet)
+        for packet in stream.encode():
+            container.mux(packet)
+    return path
+
+
+def moving_pictures(count: int, *, width: int = 96, height: int = 64) -> list[Picture]:
+    """Pictures that differ and move, so that codecs have something to refer to."""
+    rng = np.random.default_rng(count)
+    scene = rng.integers(0, 256, (height // 4 + count, width // 4 + count, 3), dtype=np.uint8)
+    large = cv2.resize(scene, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
+    return [
+        np.ascontiguousarray(large[2 * i : 2 * i + height, 3 * i : 3 * i + width])
+        for i in range(count)
+    ]
 
 
 def write_numbered(path: Path, count: int, *, fps: float = 25.0) -> Path:

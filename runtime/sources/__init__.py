@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 
 from models.errors import SourceError
+from runtime.chosen_frames import Choose, ChosenFrames
 from runtime.sources import camera, demo, file, replay
 from runtime.sources.base import FrameSource, SourceKind, Wanted
 
-__all__ = ["SOURCES", "FrameSource", "SourceKind", "Wanted", "open_source"]
+__all__ = ["SOURCES", "FrameSource", "SourceKind", "Wanted", "chosen_frames", "open_source"]
 
 SOURCES: tuple[SourceKind, ...] = (demo.SOURCE, replay.SOURCE, camera.SOURCE, file.SOURCE)
 """In the order in which they are asked; `file` claims whatever is left."""
@@ -20,6 +21,23 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/@]*@")
 def masked(uri: str) -> str:
     """An address without its user and password, fit for messages and logs."""
     return _CREDENTIALS.sub("***@", uri)
+
+
+def chosen_frames(uri: str, choose: Choose) -> ChosenFrames | None:
+    """Count the frames of a source and prepare to decode only some of them.
+
+    Args:
+        uri: As for `open_source`.
+        choose: Positions of the wanted frames, given how many there are.
+
+    Returns:
+        None where a source has to be opened and read through: it cannot be counted otherwise,
+        might be damaged, or cannot be opened.
+    """
+    if _STREAM.match(uri):
+        return None
+    chosen = next(kind for kind in SOURCES if kind.claims(uri)).chosen
+    return None if chosen is None else chosen(uri, choose)
 
 
 def open_source(uri: str) -> FrameSource:

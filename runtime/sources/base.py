@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from runtime.chosen_frames import Choose, ChosenFrames
 from runtime.closing import Closeable
 from runtime.records import Frame
 
@@ -75,9 +76,12 @@ class SourceKind:
         claims: Whether a source as written by the user is of this kind; looks at the text only.
         open: Opens it; raises `SourceError`.
         example: How a user writes such a source.
+        chosen: Counts its frames and prepares to decode only some, or gives None where that
+            might not give what reading it through does; None for kinds that cannot.
     """
 
     name: str
     claims: Callable[[str], bool]
     open: Callable[[str], FrameSource]
     example: str
+    chosen: Callable[[str, Choose], ChosenFrames | None] | None = None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.errors import SourceError, SourceNotFound
+from runtime.chosen_frames import Choose, ChosenFrames, chosen_frames
 from runtime.closing import ClosesOnExit
 from runtime.records import Frame
 from runtime.sources.ahead import Decoded, ReadAhead
@@ -161,6 +162,17 @@ def open_file(uri: str) -> FrameSource:
     return FileSource(VideoFile(path))
 
 
+def chosen_of_file(uri: str, choose: Choose) -> ChosenFrames | None:
+    """Count the frames of a file without decoding it; None where `open_file` has to do it."""
+    path = Path(uri).expanduser()
+    try:
+        _check_name(path)
+        _check_readable(path)
+    except SourceError:
+        return None
+    return chosen_frames(path, choose)
+
+
 def _check_name(path: Path) -> None:
     """FFmpeg is given names in UTF-8."""
     try:
@@ -215,4 +227,10 @@ def _since_ms(started_s: float) -> float:
     return (time.perf_counter() - started_s) * 1000.0
 
 
-SOURCE = SourceKind(name="file", claims=lambda uri: True, open=open_file, example="clip.mp4")
+SOURCE = SourceKind(
+    name="file",
+    claims=lambda uri: True,
+    open=open_file,
+    example="clip.mp4",
+    chosen=chosen_of_file,
+)

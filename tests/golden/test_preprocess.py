@@ -88,6 +88,8 @@ def test_views(case: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
         return FakeSource(frame_at(i / 25, i, picture=one) for i, one in enumerate(pictures))
 
     monkeypatch.setattr(whole_file, "open_source", opened)
+    if case["video"] is not None:
+        monkeypatch.setattr(whole_file, "chosen_frames", lambda uri, choose: None)
     session = SamplingSession(case["samples"], case["views"])
     classify_whole(
         str(ARCHERY),
