@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from edge_cli.summary import latency_ms
 
 if TYPE_CHECKING:
+    from runtime.outputs import EventNews
     from runtime.records import Prediction
 
 _WIDEST_LABEL = 28
@@ -44,6 +45,9 @@ class Renderer(Protocol):
     def window(self, prediction: Prediction) -> str:
         """One line, with its newline."""
 
+    def event(self, news: EventNews) -> str:
+        """One line, with its newline; empty in a format that has only windows."""
+
 
 class TextLines:
     """`   1.2-   2.2 s  pan left   97.1 %    12.0 ms  (zoom in 1.4 %)`.
@@ -75,6 +79,20 @@ class TextLines:
         if others:
             line += f"  ({', '.join(others)})"
         return f"{line}{self._grid_note(prediction)}\n"
+
+    def event(self, news: EventNews) -> str:
+        """`           1.2 s  EVENT fall floor began, 91.0 %`."""
+        event = news.change.event
+        time_s = event.start_s if event.end_s is None else event.end_s
+        where = f"{self._sources[event.stream]}  " if self._sources else ""
+        if event.end_s is None:
+            what = f"began, {event.peak * 100:.1f} %"
+        else:
+            lasted_s = event.end_s - event.start_s
+            what = f"ended after {lasted_s:.1f} s, peak {event.peak * 100:.1f} %"
+            if event.ended != "below":
+                what += " (gap)" if event.ended == "reset" else " (end of the run)"
+        return f"{where}{'':8}{time_s:7.1f} s  EVENT {event.label} {what}\n"
 
     def _grid_note(self, prediction: Prediction) -> str:
         """What was not as usual on the grid: frames that stand in for others, a new start."""
@@ -130,6 +148,12 @@ class JsonLines:
             }
         )
 
+    def event(self, news: EventNews) -> str:
+        """One beginning or end."""
+        from runtime.outputs.event_record import event_record
+
+        return _json_line({"type": "event", **event_record(news)})
+
 
 class CsvRows:
     """A row of column names, then one row per window; empty cells where there is no value."""
@@ -168,6 +192,41 @@ class CsvRows:
             [*cells, None if prediction.reused is None else round(prediction.reused, 4)]
         )
 
+    def event(self, news: EventNews) -> str:
+        """Nothing: rows are windows."""
+        return ""
+
+
+class EventJsonLines(JsonLines):
+    """A header object, then one object per beginning and end of an event."""
+
+    def window(self, prediction: Prediction) -> str:
+        """Nothing."""
+        return ""
+
+
+class EventCsvRows:
+    """A row of column names, then one row per beginning and end of an event."""
+
+    def __init__(self, header: RunHeader) -> None:
+        """Takes the header for the sake of the others."""
+
+    def opening(self) -> str:
+        """The column names."""
+        from runtime.outputs.event_record import EVENT_FIELDS
+
+        return _csv_line(list(EVENT_FIELDS))
+
+    def window(self, prediction: Prediction) -> str:
+        """Nothing."""
+        return ""
+
+    def event(self, news: EventNews) -> str:
+        """One row."""
+        from runtime.outputs.event_record import event_record
+
+        return _csv_line(list(event_record(news).values()))
+
 
 FORMATS: dict[str, Callable[[RunHeader], Renderer]] = {
     "text": TextLines,
@@ -175,6 +234,13 @@ FORMATS: dict[str, Callable[[RunHeader], Renderer]] = {
     "csv": CsvRows,
 }
 """Values of `--format`."""
+
+FILE_FORMATS: dict[str, Callable[[RunHeader], Renderer]] = {
+    **FORMATS,
+    "events-jsonl": EventJsonLines,
+    "events-csv": EventCsvRows,
+}
+"""Kinds of `--output KIND:FILE`."""
 
 
 def short_names(sources: Sequence[str]) -> tuple[str, ...]:

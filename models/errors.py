@@ -21,7 +21,8 @@
     ├── OutputError             10   a result cannot be written (also an OSError)
     ├── DownloadError           11   the network or a checksum said no
     ├── DatasetError            12   a list of clips, or a data set, has mistakes
-    └── CalibrationError        13   INT8 would lose more accuracy than allowed
+    ├── CalibrationError        13   INT8 would lose more accuracy than allowed
+    └── EventNotSeen            14   a run ended without the event it waited for
 
 A message says what happened, with values; `hint` says what to do, with a command.
 """
@@ -146,3 +147,9 @@ class CalibrationError(EdgeclsError):
     """INT8 loses more accuracy than the budget allows, or the graph cannot be INT8 at all."""
 
     exit_code = 13
+
+
+class EventNotSeen(EdgeclsError):
+    """A run ended without the event that it was to run until."""
+
+    exit_code = 14

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from runtime.outputs.base import Output
+from runtime.outputs.base import EventNews, Output
 
-__all__ = ["Output"]
+__all__ = ["EventNews", "Output"]

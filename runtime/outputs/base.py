@@ -1,27 +1,44 @@
-"""What an output is."""
+"""What an output is, and how it is told of events."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from runtime.events import EventChange
 from runtime.records import Prediction
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventNews:
+    """The beginning or the end of an event, and what only the run knows of it.
+
+    Attributes:
+        change: What happened.
+        began_at_s: Wall clock at the event's start, seconds since 1970; None where the source is
+            no live one.
+        clip: File name of its recording; None when there is none.
+    """
+
+    change: EventChange
+    began_at_s: float | None = None
+    clip: str | None = None
+
+
 class Output(Protocol):
     """Takes what a run finds, in the thread that runs the model.
 
-    No call waits for a network or another process. A local disk may be waited for.
+    No call but `close` waits for a network or another process. A local disk may be waited for.
     """
 
     def prediction(self, prediction: Prediction) -> None:
-        """Take a result.
+        """Take a result, smoothed if that was asked for, with `--top` classes and more.
 
         Raises:
             OutputError: It cannot be written, and the output is one that must be complete.
         """
 
-    def event(self, change: EventChange) -> None:
+    def event(self, news: EventNews) -> None:
         """Take the beginning or the end of an event.
 
         Raises:

@@ -2,48 +2,52 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import Any
 
-from runtime.events import EventChange
+from runtime.outputs.base import EventNews
 
 EVENT_FIELDS = (
     "kind",
     "id",
     "label",
-    "source",
     "stream",
+    "source",
     "start_s",
     "end_s",
     "peak",
     "peak_s",
     "ended",
+    "began_at",
     "clip",
 )
 """Fields of an event, in their order; docs/cli.md says what they mean."""
 
 
-def event_record(change: EventChange, *, clip: str | None = None) -> dict[str, Any]:
-    """The fields of an event; times in thousandths of a second.
-
-    Args:
-        change: What happened to it.
-        clip: File name of its recording, if there is one.
-    """
-    event = change.event
+def event_record(news: EventNews) -> dict[str, Any]:
+    """The fields of an event; times in thousandths of a second."""
+    event = news.change.event
     values = (
-        change.kind,
+        news.change.kind,
         event.id,
         event.label,
-        event.source,
         event.stream,
+        event.source,
         _thousandths(event.start_s),
         _thousandths(event.end_s),
         round(event.peak, 6),
         _thousandths(event.peak_s),
         event.ended,
-        clip,
+        None if news.began_at_s is None else utc(news.began_at_s),
+        news.clip,
     )
     return dict(zip(EVENT_FIELDS, values, strict=True))
+
+
+def utc(at_s: float) -> str:
+    """A wall clock time, seconds since 1970, as `2026-01-31T10:15:00.250Z` (ISO 8601)."""
+    at = datetime.fromtimestamp(at_s, timezone.utc)
+    return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"
 
 
 def _thousandths(value_s: float | None) -> float | None:

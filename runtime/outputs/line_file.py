@@ -178,6 +178,11 @@ def _take(handle: int, path: Path) -> None:
 
 def _check_kind(handle: int, path: Path, begins: str | None) -> None:
     """Leave other people's files alone; a beginning cut off by a power cut is known, too."""
+    if begins is None and b"\0" in os.pread(handle, 4096, 0):
+        raise OutputError(
+            f"{path} is not a text file; lines are appended to those only.",
+            hint="Give the name of a new file.",
+        )
     expected = b"" if begins is None else begins.encode()
     found = os.pread(handle, len(expected), 0)
     if found != expected[: len(found)]:

@@ -77,6 +77,14 @@ def test_other_peoples_files_are_left_alone(tmp_path: Path, content: bytes) -> N
     assert path.read_bytes() == content
 
 
+def test_text_is_not_appended_to_other_kinds_of_files(tmp_path: Path) -> None:
+    path = tmp_path / "film.mp4"
+    path.write_bytes(b"\0\0\0 ftypisom" * 9)
+    with pytest.raises(OutputError, match="not a text file"):
+        opened(path, begins=None)
+    assert path.read_bytes() == b"\0\0\0 ftypisom" * 9
+
+
 def test_a_file_without_any_line_end(tmp_path: Path) -> None:
     path = tmp_path / "zeros"
     path.write_bytes(HEAD.encode())

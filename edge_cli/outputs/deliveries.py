@@ -1,0 +1,105 @@
+"""Events to other machines: webhooks and MQTT, both from queues on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import socket
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edge_cli.event_request import OutputRequest
+    from runtime.outputs import EventNews
+    from runtime.outputs.courier import Courier, Transport
+    from runtime.records import Prediction
+
+TOKEN = "EDGECLS_WEBHOOK_TOKEN"
+SIGNING_KEY = "EDGECLS_WEBHOOK_SECRET"
+MQTT_PASSWORD = "EDGECLS_MQTT_PASSWORD"
+
+
+class DeliveredEvents:
+    """Sends every event, and no results.
+
+    Args:
+        courier: Closed by `close`.
+        model: Name of the model.
+        run: Id of this run, so that event ids of two runs can be told apart.
+    """
+
+    def __init__(self, courier: Courier, *, model: str, run: str) -> None:
+        self._courier = courier
+        self._facts = {"run": run, "host": socket.gethostname(), "model": model}
+
+    def prediction(self, prediction: Prediction) -> None:
+        """Results are not sent."""
+
+    def event(self, news: EventNews) -> None:
+        """Queue the beginning or the end of an event."""
+        from runtime.outputs.event_record import event_record
+
+        id = uuid.uuid4().hex  # noqa: A001 (it is one)
+        record = {"type": "event", "delivery": id, **self._facts, **event_record(news)}
+        self._courier.post(json.dumps(record, ensure_ascii=False).encode(), id=id)
+
+    def close(self, *, grace_s: float) -> None:
+        """Send what can be sent in that time; the rest stays in the queue."""
+        self._courier.close(grace_s=grace_s)
+
+    def notes(self) -> tuple[str, ...]:
+        """What waits or was given up."""
+        return self._courier.notes()
+
+
+def delivered_events(request: OutputRequest, *, model: str, run: str) -> list[DeliveredEvents]:
+    """One for each address; all addresses are looked at before the first connection.
+
+    Raises:
+        UsageError: An address is none.
+        OutputError: A queue cannot be opened.
+        MissingExtra: MQTT is asked for and not installed.
+    """
+    from runtime.outputs.courier import Courier
+    from runtime.outputs.delivery_queue import DeliveryQueue
+    from runtime.outputs.mqtt import Mqtt
+    from runtime.outputs.webhook import Webhook, WebhookSecrets
+
+    if not (request.webhooks or request.mqtt):
+        return []
+    secrets = WebhookSecrets(
+        token=os.environ.get(TOKEN) or None, signing_key=os.environ.get(SIGNING_KEY) or None
+    )
+    transports: list[tuple[Path, Transport]] = [
+        (_queue_path(request, url), Webhook(url, secrets=secrets)) for url in request.webhooks
+    ]
+    password = os.environ.get(MQTT_PASSWORD) or None
+    transports += [
+        (_queue_path(request, url), Mqtt(url, password=password)) for url in request.mqtt
+    ]
+    made: list[DeliveredEvents] = []
+    try:
+        for path, transport in transports:
+            courier = Courier(DeliveryQueue(path), transport)
+            made.append(DeliveredEvents(courier, model=model, run=run))
+    except BaseException:
+        for one in made:
+            one.close(grace_s=0.0)
+        raise
+    return made
+
+
+def _queue_path(request: OutputRequest, url: str) -> Path:
+    """The queue of an address: the same for every run, without its secrets in the name."""
+    from platformdirs import user_state_path
+
+    folder = request.queue_dir or user_state_path("edgecls") / "queues"
+    scheme, _, rest = url.partition("://")
+    user, _, place = rest.rpartition("@")
+    host = re.sub(r"[^A-Za-z0-9.-]+", "-", re.split(r"[/?#]", place)[0])[:60]
+    same = f"{scheme}://{user.partition(':')[0]}@{place}"
+    digest = hashlib.sha256(same.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    return folder / f"{scheme}-{host}-{digest}.sqlite"
