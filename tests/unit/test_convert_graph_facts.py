@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convert import graph_facts as module
 from convert.graph_facts import graph_facts
 from models.card import GraphFacts
+from runtime import graph_shapes
+from runtime.graph_shapes import TensorFacts
 
 onnx = pytest.importorskip("onnx", reason="needs the `convert` extra")
 from onnx import TensorProto, helper, numpy_helper
@@ -101,7 +102,9 @@ def test_a_run_gives_the_same_shapes_as_inference(
     pytest.importorskip("onnxruntime")
     nodes, data, weight, macs = BY_HAND[name]
     made = model(nodes, data=data, weights={"w": weight})
-    monkeypatch.setattr(module, "_inferred", lambda graph: {"w": weight, "x": (1, *data[1:])})
+    known = {"w": weight, "x": (1, *data[1:])}
+    facts = {name: TensorFacts(1, tuple(map(int, shape))) for name, shape in known.items()}
+    monkeypatch.setattr(graph_shapes, "inferred_tensors", lambda graph: facts)
     assert graph_facts(made).macs == macs
 
 
@@ -201,7 +204,7 @@ def test_shape_that_nothing_tells(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent() -> None:
         raise ImportError("no engine here")
 
-    monkeypatch.setattr(module, "import_onnxruntime", absent)
+    monkeypatch.setattr(graph_shapes, "import_onnxruntime", absent)
     facts = graph_facts(data_dependent())
     assert (facts.macs, facts.uncounted) == (0, {"MatMul": 1})
 
