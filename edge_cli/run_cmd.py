@@ -10,12 +10,11 @@ import typer
 from edge_cli.options import AUTO, BundleArgument, ThreadsOption, open_bundle_argument
 from edge_cli.progress import waiting
 from edge_cli.run_output import say
-from edge_cli.run_request import Format, Gap, Precision, RunRequest, Sampling, Views
+from edge_cli.run_request import Format, Gap, Precision, Reuse, RunRequest, Sampling, Views
 from models.errors import UsageError
 
 if TYPE_CHECKING:
     from models.bundle import Bundle
-    from runtime.session import Session
 
 
 def run(
@@ -84,6 +83,13 @@ def run(
             help="Seconds without a frame that count as a gap.",
         ),
     ] = None,
+    reuse: Annotated[
+        Reuse,
+        typer.Option(
+            help="Keep what overlapping windows share: exact gives the same results, approx almost"
+            " the same for less; auto is exact where it pays.",
+        ),
+    ] = Reuse.AUTO,
     views: Annotated[
         Views | None,
         typer.Option(
@@ -146,6 +152,7 @@ def run(
         sampling=sampling,
         gap=gap,
         gap_after_s=gap_after,
+        reuse=reuse,
         views=views,
         top_k=top or (2 if fmt is Format.TEXT else 5),
         threshold=threshold,
@@ -160,32 +167,18 @@ def run(
 
 def _execute(bundle: Bundle, request: RunRequest) -> None:
     """Open everything, run, and sum up, also when stopped."""
+    from edge_cli.run_model import open_running
     from edge_cli.run_whole import run_whole
     from edge_cli.run_windows import run_windows, windows_asked
     from edge_cli.stop import StopRequest
-    from runtime.choose import choose_session
-    from runtime.session import SessionOptions
 
     windows = None if request.sampling.whole else windows_asked(bundle.card.clip, request)
     with waiting(f"loading {bundle.card.name}"):
-        choice = choose_session(
-            bundle,
-            backend=request.backend,
-            options=SessionOptions(threads=request.threads),
-            precision=request.precision.value,
-        )
-    say(choice.line())
-    with choice.session:
-        _warm_up(choice.session, bundle)
+        running = open_running(bundle, request, windows)
+    with running:
+        say(running.line())
         if windows is None:
-            run_whole(bundle, request, choice)
+            run_whole(bundle, request, running)
             return
         with StopRequest() as stop:
-            run_windows(bundle, request, choice, windows=windows, stop=stop)
-
-
-def _warm_up(session: Session, bundle: Bundle) -> None:
-    """Run once on nothing: the first run of an engine is slow, and is no latency of a window."""
-    import numpy as np
-
-    session.run(np.zeros(bundle.card.clip.input_shape(), np.float32))
+            run_windows(bundle, request, running, windows=windows, stop=stop)

@@ -11,17 +11,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge_cli.render import Renderer
+    from edge_cli.run_model import Running
     from edge_cli.run_request import RunRequest
     from edge_cli.run_windows import Windows
     from models.bundle import Bundle
-    from runtime.choose import Choice
     from runtime.sources import FrameSource
 
 
 def renderer(
     bundle: Bundle,
     request: RunRequest,
-    choice: Choice,
+    running: Running,
     *,
     sources: Sequence[FrameSource],
     windows: Windows | None,
@@ -31,7 +31,7 @@ def renderer(
     Args:
         bundle: The model.
         request: As asked for.
-        choice: Engine and graph.
+        running: The model, open.
         sources: Open, in the order of the request.
         windows: How they are cut; None where the whole file is one result.
     """
@@ -45,10 +45,11 @@ def renderer(
         "family": card.family,
         "classes": card.classes,
         "frames": card.clip.frames,
-        "backend": choice.session.backend,
-        "engine": choice.session.engine,
-        "precision": choice.precision,
-        "graph": _graph(choice),
+        "backend": running.session.backend,
+        "engine": running.session.engine,
+        "precision": running.variant.precision,
+        "graph": _graph(running),
+        "reuse": _reuse(running),
         "sampling": request.sampling.value,
         "views": request.inferences_per_result(card.clip),
         "window_s": windows and windows.window.length_s,
@@ -80,11 +81,26 @@ def _grid(windows: Windows) -> dict[str, object] | None:
     }
 
 
-def _graph(choice: Choice) -> dict[str, object]:
-    """Which graph runs, and why; see docs/cli.md for the fields."""
-    record = choice.variant.int8
+def _reuse(running: Running) -> dict[str, object] | None:
+    """What overlapping windows share; None where there is one result."""
+    reusing, staged = running.reusing, running.staged
+    if reusing is None:
+        return None
     return {
-        "file": choice.variant.file,
+        "asked": reusing.asked,
+        "mode": reusing.mode,
+        "why": reusing.why,
+        "stages": [stage.file for stage in staged.stages] if staged else [],
+        "memory_bytes": staged and staged.memory_bytes,
+        "memory_bytes_per_stream": staged and staged.memory_bytes_per_stream,
+    }
+
+
+def _graph(running: Running) -> dict[str, object]:
+    """Which graph runs, and why; see docs/cli.md for the fields."""
+    choice, record = running.choice, running.variant.int8
+    return {
+        "file": running.variant.file,
         "asked": choice.asked,
         "why": choice.why_precision,
         "int8_speedup": choice.speedup,

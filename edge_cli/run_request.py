@@ -36,6 +36,15 @@ class Gap(str, Enum):
     HOLD = "hold"
 
 
+class Reuse(str, Enum):
+    """Whether overlapping windows share work."""
+
+    AUTO = "auto"
+    EXACT = "exact"
+    APPROX = "approx"
+    OFF = "off"
+
+
 class Views(str, Enum):
     """Crops per frame."""
 
@@ -74,6 +83,7 @@ class RunRequest:
         sampling: How clips are cut out.
         gap: None for `reset`.
         gap_after_s: Seconds without a frame that count as a gap; None for the usual.
+        reuse: Whether overlapping windows share work.
         views: None for what the model was tested with, where it is run as it was tested.
         top_k: Classes per window.
         threshold: Least probability reported.
@@ -95,6 +105,7 @@ class RunRequest:
     sampling: Sampling
     gap: Gap | None
     gap_after_s: float | None
+    reuse: Reuse
     views: Views | None
     top_k: int
     threshold: float
@@ -125,6 +136,12 @@ class RunRequest:
                 "--gap and --gap-after are about the grid of --sampling sliding; with --sampling"
                 f" {self.sampling.value} there is none.",
                 hint="Leave them out, or --sampling sliding.",
+            )
+        if self.sampling.whole and self.reuse not in (Reuse.AUTO, Reuse.OFF):
+            raise UsageError(
+                f"--reuse {self.reuse.value} has no meaning with --sampling {self.sampling.value},"
+                " which gives one result: there is no other to share work with.",
+                hint="Leave out --reuse, or --sampling sliding.",
             )
         self._check_several()
         if self.views is not None and self.sampling is Sampling.DENSE:

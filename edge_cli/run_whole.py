@@ -10,18 +10,18 @@ from edge_cli.run_output import Output, say, video_of
 from edge_cli.run_request import Sampling
 
 if TYPE_CHECKING:
+    from edge_cli.run_model import Running
     from edge_cli.run_request import RunRequest
     from models.bundle import Bundle
-    from runtime.choose import Choice
 
 
-def run_whole(bundle: Bundle, request: RunRequest, choice: Choice) -> None:
+def run_whole(bundle: Bundle, request: RunRequest, running: Running) -> None:
     """Classify the file; `--save` reads it once more, since the result comes last.
 
     Args:
         bundle: The model.
         request: As asked for.
-        choice: Engine and graph.
+        running: The model, open.
     """
     from edge_cli.run_header import renderer
     from edge_cli.summary import RunSummary
@@ -33,7 +33,7 @@ def run_whole(bundle: Bundle, request: RunRequest, choice: Choice) -> None:
     with waiting(f"reading {uri}"):
         prediction = classify_whole(
             uri,
-            choice.session,
+            running.session,
             bundle.card,
             top_k=request.top_k,
             threshold=request.threshold,
@@ -44,7 +44,7 @@ def run_whole(bundle: Bundle, request: RunRequest, choice: Choice) -> None:
     with ExitStack() as stack:
         source = stack.enter_context(open_source(uri))
         Output(
-            renderer(bundle, request, choice, sources=[source], windows=None),
+            renderer(bundle, request, running, sources=[source], windows=None),
             changes=request.changes,
         ).write(prediction)
         video = video_of(request, source, stack)

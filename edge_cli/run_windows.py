@@ -12,14 +12,14 @@ from edge_cli.run_request import Sampling
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
+    from edge_cli.run_model import Running
     from edge_cli.run_request import RunRequest
     from edge_cli.stop import StopRequest
     from models.bundle import Bundle
     from models.spec import ClipSpec
     from runtime.annotate import AnnotatedVideo
-    from runtime.choose import Choice
     from runtime.feed import Sampler
-    from runtime.grid import GridSpec
+    from runtime.grid import GridSpec, Neighbours
     from runtime.records import Frame, Prediction, ScoredLabel
     from runtime.sampling import WindowSpec
     from runtime.sources import FrameSource
@@ -42,8 +42,16 @@ class Windows:
     grid: GridSpec | None
     stride_asked_s: float | None
 
-    def sampler(self, clip: ClipSpec, source: FrameSource) -> Sampler:
-        """What cuts a source."""
+    def sampler(
+        self, clip: ClipSpec, source: FrameSource, neighbours: Neighbours | None
+    ) -> Sampler:
+        """What cuts a source.
+
+        Args:
+            clip: What the model wants.
+            source: Open.
+            neighbours: Frames beyond a window that its clip must know; None for none.
+        """
         from runtime.grid import GridSampler
         from runtime.sampling import ClipSampler
 
@@ -53,6 +61,7 @@ class Windows:
         return GridSampler(
             self.grid,
             rule=clip.segment_frame,
+            neighbours=neighbours,
             short=not source.live and known_s < self.window.length_s,
         )
 
@@ -97,14 +106,14 @@ def windows_asked(clip: ClipSpec, request: RunRequest) -> Windows:
 
 
 def run_windows(
-    bundle: Bundle, request: RunRequest, choice: Choice, *, windows: Windows, stop: StopRequest
+    bundle: Bundle, request: RunRequest, running: Running, *, windows: Windows, stop: StopRequest
 ) -> None:
     """Classify the sources until they end, or somebody ends it.
 
     Args:
         bundle: The model.
         request: As asked for.
-        choice: Engine and graph.
+        running: The model, open.
         windows: How the sources are cut.
         stop: Looked at with every frame.
     """
@@ -114,7 +123,6 @@ def run_windows(
     from runtime.pipeline import FrameWatch, Stream, classify_streams
     from runtime.preprocess import Preparation
     from runtime.sources import open_source
-    from runtime.stream_model import WholeClips
 
     card = bundle.card
     with ExitStack() as stack:
@@ -125,18 +133,19 @@ def run_windows(
                 say(f"{source.description}: the first result comes after {length_s:g} s")
         video = video_of(request, sources[0], stack)
         output = Output(
-            renderer(bundle, request, choice, sources=sources, windows=windows),
+            renderer(bundle, request, running, sources=sources, windows=windows),
             changes=request.changes,
         )
         summary = RunSummary()
         shown = _Shown(video, stop)
         preparation = Preparation(clip=card.clip, views=request.views_of(card.clip))
+        neighbours = running.reusing.neighbours() if running.reusing else None
         predictions = classify_streams(
             [
-                Stream(source=source, sampler=windows.sampler(card.clip, source))
+                Stream(source=source, sampler=windows.sampler(card.clip, source, neighbours))
                 for source in sources
             ],
-            WholeClips(session=choice.session, preparation=preparation),
+            running.stream_model(preparation),
             Decoding(card=card, top_k=request.top_k, threshold=request.threshold),
             preparation=preparation,
             watch=FrameWatch(on_frame=shown.frame, wants=shown.wants),

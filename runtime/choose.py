@@ -60,9 +60,13 @@ class Choice:
             return f"{self.speedup:.1f}x as fast as fp32 {where}; {trust}"
         return f"int8 is not worth it: {self.speedup:.2f}x as fast {where}"
 
-    def line(self) -> str:
-        """E.g. `backend: openvino 2026.4.1 CPU, fp32 (Intel CPU: OpenVINO first; ...)`."""
-        reasons = [self.why_precision, self.why, *(no.told for no in self.rejected)]
+    def line(self, *, reuse: str = "") -> str:
+        """E.g. `backend: openvino 2026.4.1 CPU, fp32 (Intel CPU: OpenVINO first; ...)`.
+
+        Args:
+            reuse: What is to be said of work that overlapping windows share.
+        """
+        reasons = [self.why_precision, self.why, *(no.told for no in self.rejected), reuse]
         engine = self.session.engine
         name = self.session.backend
         shown = engine if engine.startswith(name) else f"{name}, {engine}"

@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.clip_classifier import since_ms
+from runtime.incremental import IncrementalSession, StreamClip
 from runtime.preprocess import Preparation
 from runtime.records import Clip
+from runtime.reuse import whole_macs
 from runtime.session import Session
 
 
@@ -80,4 +82,38 @@ class WholeClips:
             values=np.asarray(np.mean(outputs, axis=0, dtype=np.float64)),
             normalise_ms=normalise_ms,
             infer_ms=infer_ms,
+        )
+
+
+class ReusedClips:
+    """Only what a clip does not share with those before it is computed.
+
+    Args:
+        session: Not closed here.
+        frames: Of a clip, T.
+    """
+
+    def __init__(self, session: IncrementalSession, *, frames: int) -> None:
+        self._session = session
+        self._whole_macs = whole_macs(session.stages, frames)
+        self._macs = tuple(stage.macs for stage in session.stages)
+
+    def scores(self, clips: Sequence[tuple[int, Clip]]) -> Scores:
+        """Scores of a batch: one run of every stage that has something to do."""
+        started_s = time.perf_counter()
+        logits = self._session.run(
+            [
+                StreamClip(frames=clip.frames, stream=stream, before=clip.before, after=clip.after)
+                for stream, clip in clips
+            ]
+        )
+        infer_ms = since_ms(started_s)
+        rows = self._session.rows_computed
+        computed = sum(count * macs for count, macs in zip(rows, self._macs, strict=True))
+        whole = self._whole_macs * len(clips)
+        return Scores(
+            values=logits.astype(np.float64),
+            normalise_ms=0.0,
+            infer_ms=infer_ms,
+            reused=max(0.0, 1.0 - computed / whole) if whole else None,
         )

@@ -20,7 +20,7 @@ from tests.video_files import write_video
 
 pytestmark = NEEDS_ENGINES
 
-RUN = ("-s", "demo", "--max-windows", 1, "--format", "jsonl")
+RUN = ("-s", "demo", "--max-windows", 1, "--format", "jsonl", "--reuse", "off")
 
 
 @pytest.fixture(scope="module")

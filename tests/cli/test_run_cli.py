@@ -14,6 +14,7 @@ import pytest
 
 from models.bundle import Bundle
 from tests.cli.command import FRAMES, NEEDS_ENGINES, edgecls, environment, failing
+from tests.staged_models import write_staged_bundle
 from tests.tiny_models import LABELS
 
 pytestmark = NEEDS_ENGINES
@@ -223,6 +224,59 @@ def test_closed_pipe_is_quiet(bundle: Bundle, video: Path) -> None:
     process.stderr.close()
     assert process.wait(30) == 141
     assert "rror" not in err
+
+
+# -- work that windows share ---------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def staged(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return write_staged_bundle(tmp_path_factory.mktemp("staged"))
+
+
+@pytest.mark.parametrize("backend", ["cpu", "openvino"])
+def test_reuse_gives_the_same_results(staged: Bundle, video: Path, backend: str) -> None:
+    sources = ("-s", video, "-s", "demo", "--max-windows", 18)
+    words = ("run", staged.path, *sources, "--format", "jsonl", "--backend", backend)
+    results = {}
+    for reuse in ("auto", "off"):
+        done = edgecls(*words, "--reuse", reuse)
+        assert done.returncode == 0, done.stderr
+        header, *windows = map(json.loads, done.stdout.splitlines())
+        results[reuse] = windows
+        assert header["reuse"]["asked"] == reuse
+        assert header["reuse"]["mode"] == ("exact" if reuse == "auto" else "off")
+        assert ("reuse exact, 0.0 MB kept per source; a step" in done.stderr) == (reuse == "auto")
+        assert ("of the work reused" in done.stderr) == (reuse == "auto")
+        if reuse == "auto":
+            assert len(header["reuse"]["stages"]) == 4
+            assert header["reuse"]["memory_bytes"] == 2 * header["reuse"]["memory_bytes_per_stream"]
+    for one, other in zip(results["auto"], results["off"], strict=True):
+        assert (one["stream"], one["index"]) == (other["stream"], other["index"])
+        chances = [{x["label"]: x["probability"] for x in each["top"]} for each in (one, other)]
+        assert chances[0] == pytest.approx(chances[1], abs=2e-6)
+        assert other["reused"] is None
+    assert results["auto"][-1]["reused"] == pytest.approx(4 / 13, abs=1e-4)
+
+
+def test_approximate_reuse(staged: Bundle, video: Path) -> None:
+    words = ("run", staged.path, "-s", video, "--format", "jsonl", "--reuse", "approx")
+    header, *windows = map(json.loads, edgecls(*words).stdout.splitlines())
+    assert header["reuse"]["mode"] == "approx"
+    assert [window["index"] for window in windows] == list(range(9))
+
+
+def test_reuse_that_is_impossible(bundle: Bundle, staged: Bundle, video: Path) -> None:
+    said = failing("run", bundle.path, "-s", video, "--reuse", "exact", code=2)
+    assert said[-2:] == [
+        "error: --reuse exact is impossible with tiny: the bundle has no stage graphs.",
+        "hint: Convert the model again: edgecls convert",
+    ]
+    words = ("run", staged.path, "-s", video, "--reuse", "approx", "--sampling")
+    assert "--sampling sliding" in failing(*words, "windowed", code=2)[-1]
+    assert "has no meaning" in failing(*words, "uniform", code=2)[-2]
+    done = edgecls("run", bundle.path, "-s", video, "--max-windows", 1)
+    assert "; no reuse: the bundle has no stage graphs)" in done.stderr
 
 
 # -- errors of run -----------------------------------------------------------------------------
