@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -94,7 +95,7 @@ def prepare(picture: Picture, clip: ClipSpec) -> Picture:
 
 
 def clip_tensor(prepared: Sequence[Picture], clip: ClipSpec) -> Tensor:
-    """Normalise T prepared pictures: `(pixel / 255 - mean) / std` in one multiply-add.
+    """Normalise T prepared pictures: `(pixel / 255 - mean) / std`.
 
     Args:
         prepared: Exactly `clip.frames` results of `prepare`, or views of the same size, in time
@@ -115,16 +116,52 @@ def clip_tensor(prepared: Sequence[Picture], clip: ClipSpec) -> Tensor:
             f"The model takes {clip.frames} pictures of shape {list(expected)},"
             f" got {len(prepared)} of shapes {sorted(map(list, shapes))}."
         )
-    std = np.array(clip.std, dtype=np.float64)
-    scale = (1.0 / (255.0 * std)).astype(np.float32)
-    offset = (-np.array(clip.mean, dtype=np.float64) / std).astype(np.float32)
     tensor = np.empty(clip.input_shape(), dtype=np.float32)
-    for planes, picture in zip(tensor[0], prepared, strict=True):
-        for channel, plane in enumerate(planes):
-            np.copyto(plane, picture[:, :, channel])
-            plane *= scale[channel]
-            plane += offset[channel]
+    for out, picture in zip(tensor[0], prepared, strict=True):
+        normalise_into(picture, clip, out)
     return tensor
+
+
+def normalise_into(picture: Picture, clip: ClipSpec, out: Tensor) -> None:
+    """Normalise a prepared picture into a tensor that exists: `(pixel / 255 - mean) / std`.
+
+    The 256 values of a channel are looked up; they are the same as in `clip_tensor`.
+
+    Args:
+        picture: uint8 [crop, crop, 3], a result of `prepare` or a view of the same size.
+        clip: What the network wants.
+        out: Written to: float32 [3, crop, crop], C-contiguous.
+
+    Raises:
+        UsageError: Shape or type of `picture` is another one.
+        ValueError: That of `out` is.
+    """
+    import cv2
+
+    side = clip.crop
+    if picture.shape != (side, side, 3) or picture.dtype != np.uint8:
+        raise UsageError(
+            f"The model takes uint8 pictures of shape {[side, side, 3]}, got"
+            f" {picture.dtype} {list(picture.shape)}."
+        )
+    if out.shape != (3, side, side) or out.dtype != np.float32 or not out.flags.c_contiguous:
+        raise ValueError(
+            f"A picture is normalised into contiguous float32 {[3, side, side]},"
+            f" got {out.dtype} {list(out.shape)}."
+        )
+    planes = cv2.split(np.ascontiguousarray(picture))
+    for plane, values, target in zip(planes, _levels(clip.mean, clip.std), out, strict=True):
+        cv2.LUT(plane, values, target)
+
+
+@lru_cache(maxsize=8)
+def _levels(mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """What each level of each channel becomes, float32 [3, 1, 256]."""
+    levels = np.arange(256, dtype=np.float32)
+    exact_std = np.array(std, dtype=np.float64)
+    scale = (1.0 / (255.0 * exact_std)).astype(np.float32)
+    offset = (-np.array(mean, dtype=np.float64) / exact_std).astype(np.float32)
+    return np.asarray(levels * scale[:, None, None] + offset[:, None, None])
 
 
 def _resized(picture: Picture, resize: Resize) -> Picture:

@@ -13,7 +13,8 @@ from runtime.closing import ClosesOnExit
 from runtime.incremental.caches import RowCache
 from runtime.incremental.clips import Reuse, Sharing, StagedModel, StreamClip
 from runtime.incremental.plan import FreshRows, Planner, Window, levels_of
-from runtime.records import Frame, Picture
+from runtime.preprocess import normalise_into
+from runtime.records import Frame
 from runtime.session import Tensor
 from runtime.stage_session import Array, StageSession
 
@@ -253,25 +254,3 @@ class IncrementalSession(ClosesOnExit):
             raise BackendError(
                 f"The {self._backend} session is closed; open the model again to run it."
             )
-
-
-def normalise_into(picture: Picture, clip: ClipSpec, out: Tensor) -> None:
-    """Normalise a prepared picture, as `clip_tensor` does.
-
-    Args:
-        picture: RGB uint8 [crop, crop, 3].
-        clip: What the network wants.
-        out: Written to: float32 [3, crop, crop].
-
-    Raises:
-        UsageError: The picture has another shape or type.
-    """
-    if picture.shape != (clip.crop, clip.crop, 3) or picture.dtype != np.uint8:
-        raise UsageError(
-            f"The model takes uint8 pictures of shape {[clip.crop, clip.crop, 3]}, got"
-            f" {picture.dtype} {list(picture.shape)}."
-        )
-    for channel, (mean, std) in enumerate(zip(clip.mean, clip.std, strict=True)):
-        plane = out[channel]
-        np.multiply(picture[:, :, channel], np.float32(1.0 / (255.0 * std)), out=plane)
-        plane += np.float32(-mean / std)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from models.errors import UsageError
 from models.spec import IMAGENET_MEAN, IMAGENET_STD, ClipSpec, Resize
-from runtime.preprocess import Preparation, clip_tensor, prepare
+from runtime.preprocess import Preparation, clip_tensor, normalise_into, prepare
 from runtime.records import Picture
 from runtime.sampling import segment_centres
 from runtime.sources import open_source
@@ -316,3 +316,22 @@ def test_wrong_number_or_shape_of_pictures() -> None:
         clip_tensor([noise(16, 16)], spec)
     with pytest.raises(UsageError, match=r"\[17, 16, 3\]"):
         clip_tensor([noise(16, 16), noise(16, 17)], spec)
+
+
+def test_normalising_into_a_tensor_gives_the_same() -> None:
+    spec = ClipSpec(frames=2)
+    pictures = [noise(224, 224), noise(300, 400)[10:234, 20:244][:, ::-1]]
+    out = np.full((2, 3, 224, 224), np.nan, np.float32)
+    for picture, target in zip(pictures, out, strict=True):
+        normalise_into(picture, spec, target)
+    np.testing.assert_array_equal(out[None], clip_tensor(pictures, spec))
+
+
+def test_normalising_into_what_does_not_fit() -> None:
+    spec = ClipSpec(frames=1)
+    room = np.empty((3, 224, 224), np.float32)
+    with pytest.raises(UsageError, match=r"shape \[224, 224, 3\], got uint8 \[223, 224, 3\]"):
+        normalise_into(noise(224, 223), spec, room)
+    for out in (room[:, :, 1:], room.transpose(0, 2, 1)):
+        with pytest.raises(ValueError, match="normalised into contiguous float32"):
+            normalise_into(noise(224, 224), spec, out)
