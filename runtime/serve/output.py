@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from runtime.closing import ClosesOnExit
-from runtime.events import EventChange
+from runtime.outputs import EventNews
 from runtime.records import Frame, Prediction
 from runtime.serve.board import BoardEvent, LiveBoard
 from runtime.serve.server import WatchServer
@@ -45,12 +45,16 @@ class PageOutput(ClosesOnExit):
         """Whether it is time for another picture."""
         return self.board.wants_frame(stream)
 
-    def event(self, change: EventChange) -> None:
+    def event(self, news: EventNews) -> None:
         """Show the beginning or the end of an event."""
-        event = change.event
-        at_s = self._began_at_s.setdefault(event.id, self._wall_clock())
-        if change.kind == "end":
+        event = news.change.event
+        known_s = self._wall_clock() if news.began_at_s is None else news.began_at_s
+        at_s = self._began_at_s.setdefault(event.id, known_s)
+        if news.change.kind == "end":
             del self._began_at_s[event.id]
+        words = ["cut short by a gap"] if event.ended == "reset" else []
+        if news.clip is not None:
+            words.append(f"film {news.clip}")
         self.board.event(
             BoardEvent(
                 id=event.id,
@@ -61,7 +65,7 @@ class PageOutput(ClosesOnExit):
                 start_s=event.start_s,
                 end_s=event.end_s,
                 peak=event.peak,
-                text="cut short by a gap" if event.ended == "reset" else "",
+                text=", ".join(words),
             )
         )
 

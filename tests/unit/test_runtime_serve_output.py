@@ -5,6 +5,7 @@ import pytest
 pytest.importorskip("uvicorn", reason="needs the extra serve")
 
 from runtime.events import Event, EventChange
+from runtime.outputs import EventNews
 from runtime.serve.address import address_from_text
 from runtime.serve.output import PageOutput
 from runtime.serve.server import WatchServer
@@ -24,13 +25,14 @@ def test_what_the_page_is_told() -> None:
     with output:
         output.prediction(prediction())
         output.frame(frame(4), 0)
-        output.event(EventChange(kind="start", event=_event(), time_s=2.0))
+        output.event(EventNews(change=EventChange(kind="start", event=_event(), time_s=2.0)))
         clock.now_s += 3
         ended = _event(end_s=5.0, ended="reset", peak=0.9)
-        output.event(EventChange(kind="end", event=ended, time_s=5.0))
+        change = EventChange(kind="end", event=ended, time_s=5.0)
+        output.event(EventNews(change=change, clip="0-1-wave.mp4"))
         (event,) = shown.events_after(0)[1]
         assert (event.at_s, event.end_s, event.peak) == (1000.0, 5.0, 0.9)
-        assert event.text == "cut short by a gap"
+        assert event.text == "cut short by a gap, film 0-1-wave.mp4"
         assert shown.now(0).tally.frames == 5
         assert request(server_port(output), "/state").status == 200
     assert shown.closed
