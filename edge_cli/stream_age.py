@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,7 +116,7 @@ def measure_age(run: AgeRun) -> AgeFigures:
                 f" {reason}"
             )
     ages = sorted(float(one["frame_age_ms"]) for one in results)
-    newest = {one.get("source"): int(one["dropped"]) for one in results}
+    newest = {one["stream"]: int(one["dropped"]) for one in results}
     return AgeFigures(
         backend=run.backend,
         precision=run.precision,
@@ -133,7 +133,7 @@ def measure_age(run: AgeRun) -> AgeFigures:
 
 
 def _listened(
-    process: subprocess.Popen[str], lines: Iterator[str] | Any
+    process: subprocess.Popen[str], lines: Iterable[str]
 ) -> tuple[Sequence[dict[str, Any]], float | None]:
     """The results, and the CPUs kept busy from the first to the last of them."""
     import psutil
