@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -18,6 +20,12 @@ OPEN_PATHS = frozenset({"/login", "/healthz", "/page.css", "/icon.svg"})
 """Answered without the token: they tell nothing of what is seen."""
 
 MOST_HEADERS = 64
+
+REQUESTS_PER_S = 300.0
+"""All clients together; more have to wait. Four pages of four streams ask 160 times a second."""
+
+BURST = 100
+"""Requests that need not wait after a quiet while."""
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:;"
@@ -38,6 +46,28 @@ SECURITY_HEADERS = (
 logger = logging.getLogger(__name__)
 
 
+class Pace:
+    """Spreads requests over time, so that a flood of them leaves the run its processor.
+
+    As no client has more than one request under way, none waits for long: the number of
+    connections is limited.
+
+    Args:
+        per_s: Requests per second in the long run.
+        burst: Requests that may come at once.
+    """
+
+    def __init__(self, per_s: float = REQUESTS_PER_S, burst: int = BURST) -> None:
+        self._interval_s = 1.0 / per_s
+        self._lead_s = burst / per_s
+        self._due_s = float("-inf")
+
+    def delay_s(self, now_s: float) -> float:
+        """How long the request that comes now has to wait."""
+        self._due_s = max(self._due_s + self._interval_s, now_s - self._lead_s)
+        return max(0.0, self._due_s - now_s)
+
+
 class Guard:
     """An ASGI application in front of another.
 
@@ -54,11 +84,15 @@ class Guard:
         self._app = app
         self._access = access
         self._told: set[str] = set()
+        self._pace = Pace()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             return
+        delay_s = self._pace.delay_s(time.monotonic())
+        if delay_s > 0:
+            await asyncio.sleep(delay_s)
         started = False
 
         async def guarded_send(message: Message) -> None:
