@@ -15,6 +15,7 @@ from calibration.clip_set import ClipSet
 from calibration.layers import Layers
 from calibration.openvino_target import Entrant
 from calibration.report import TargetReport
+from calibration.stages import Staged
 from models.bundle import Bundle
 from models.card import Int8, Variant, VariantCheck
 from models.errors import BackendError
@@ -42,13 +43,21 @@ class CardEntries:
     layers: Layers
     random_data: bool
 
-    def of(self, entrant: Entrant, report: TargetReport, *, failed_on: tuple[str, ...]) -> NewGraph:
+    def of(
+        self,
+        entrant: Entrant,
+        report: TargetReport,
+        *,
+        failed_on: tuple[str, ...],
+        staged: Staged | None = None,
+    ) -> NewGraph:
         """The entry of a graph; the names of its files are filled in later.
 
         Args:
             entrant: The graph.
             report: Of the same graph.
             failed_on: Backends on which it misses its budget, although it runs there.
+            staged: Its stage graphs, if it has any.
 
         Raises:
             BundleError: The stored clips of the bundle are altered.
@@ -59,6 +68,7 @@ class CardEntries:
         return NewGraph(
             path=passed.path,
             weights=weights_of(passed.path),
+            stages=() if staged is None else staged.paths,
             variant=Variant(
                 file="filled_in",
                 sha256=report.sha256,
@@ -67,6 +77,7 @@ class CardEntries:
                 batch=self.bundle.card.variants[0].batch,
                 check=probe_check(self.bundle, passed.path, engine=engine),
                 engine=engine,
+                stages=() if staged is None else staged.stages,
                 int8=Int8(
                     writer=entrant.writer,
                     method=passed.recipe.method,

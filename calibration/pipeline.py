@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 
 from calibration.agreement import answers
@@ -49,7 +49,9 @@ from calibration.report import (
 )
 from calibration.request import CalibrateRequest
 from calibration.search import chosen, searched
+from calibration.stages import Staged, staged, with_stages
 from calibration.text_file import printable
+from calibration.versions import library_versions
 from models.bundle import Bundle
 from models.card import ModelCard, sha256_of
 from models.errors import BackendError, CalibrationError, EdgeclsError
@@ -59,8 +61,6 @@ from runtime.bench_worker import peak_memory_bytes
 
 CPU = "cpu"
 """Backend on which graphs for every engine are checked."""
-
-_LIBRARIES = ("onnxruntime", "onnx", "openvino", "nncf", "numpy")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +101,7 @@ def calibrate(request: CalibrateRequest, on_step: OnStep) -> Calibrated:
         graphs, targets, notes = work.made()
         report = Report(
             edgecls=edgecls_version(),
-            versions=_versions(),
+            versions=library_versions(),
             model=bundle.card.name,
             family=bundle.card.family,
             fp32_sha256=bundle.card.variants[0].sha256,
@@ -237,7 +237,10 @@ class _Work:
             )
         elif shared is not None:
             kept[0][3].extend(self._raced(OPENVINO, shared.path, notes))
-        reports = tuple(self._report(*one, candidates=candidates) for one in kept)
+        stages = None if shared is None else self._staged(shared.path, notes)
+        reports = tuple(
+            with_stages(self._report(*one, candidates=candidates), stages) for one in kept
+        )
         entries = CardEntries(
             bundle=self.judge.bundle,
             clips=self.clips,
@@ -245,7 +248,12 @@ class _Work:
             random_data=self.random_data,
         )
         graphs = [
-            entries.of(entrant, report, failed_on=failed_on if target == "onnx" else ())
+            entries.of(
+                entrant,
+                report,
+                failed_on=failed_on if target == "onnx" else (),
+                staged=stages if target == "onnx" else None,
+            )
             for (target, entrant, _, _), report in zip(kept, reports, strict=True)
         ]
         return graphs, reports, tuple(notes)
@@ -295,6 +303,22 @@ class _Work:
             kept[0][3].extend(races)
         else:
             kept.append(("openvino", winner, OPENVINO, races))
+
+    def _staged(self, whole: Path, notes: list[str]) -> Staged | None:
+        """Stages of the graph for every engine; where there are none a note says why."""
+        if not self.request.stages:
+            return None
+        made = staged(
+            whole,
+            self.judge.card,
+            backends=(CPU, OPENVINO),
+            scratch=self.scratch,
+            on_step=self.judge.on_step,
+        )
+        if isinstance(made, Staged):
+            return made
+        notes.append(made)
+        return None
 
     def _gate(self, backend: str) -> Gate:
         return Gate(
@@ -373,13 +397,3 @@ class _Work:
             races=tuple(races),
             advice=advice(races),
         )
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in _LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found

@@ -12,6 +12,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from calibration.stage_facts import StreamStages
+
 REPORT_SCHEMA_VERSION: Literal[1] = 1
 REPORT_FOLDER = "calibration"
 REPORT_NAME = "report.json"
@@ -313,6 +315,7 @@ class TargetReport(BaseModel):
         ranges: Of the activations; empty where the writer does not tell (NNCF).
         races: Speed on each engine that runs the file.
         advice: What to make of the speed, one sentence.
+        stages: Its stage graphs; None where there are none.
     """
 
     model_config = _FROZEN
@@ -333,6 +336,7 @@ class TargetReport(BaseModel):
     ranges: tuple[TensorRange, ...]
     races: tuple[Race, ...]
     advice: str
+    stages: StreamStages | None = None
 
 
 class Report(BaseModel):

@@ -31,6 +31,7 @@ from calibration.report_words import (
     ratio,
     recipe_in_words,
     size_change,
+    stages_in_words,
 )
 from models.sizes import size_in_words
 
@@ -196,6 +197,8 @@ def _graph(target: TargetReport) -> Markup:
         ("Recipe", recipe_in_words(recipe)),
         ("SHA-256", target.sha256),
     ]
+    if target.stages is not None:
+        pairs.insert(2, ("Stages", f"{stages_in_words(target.stages)}."))
     listed = definitions(pairs)
     if not recipe.fp32_layers:
         return listed

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from calibration.eval_scores import Share
 from calibration.race import WORTH_IT
 from calibration.report import Agreement, Race, Recipe, Report, TargetReport
+from calibration.stage_facts import StreamStages
 
 _LARGEST_DB = 400.0
 
@@ -81,6 +82,25 @@ def size_change(target: TargetReport) -> str:
     """E.g. "65% smaller"."""
     share = target.size_bytes / max(target.fp32_size_bytes, 1) - 1
     return f"{abs(share):.0%} {'larger' if share > 0 else 'smaller'}"
+
+
+def stages_in_words(stages: StreamStages) -> str:
+    """What the stage graphs gain, and how they were checked.
+
+    E.g. "a clip one frame further than the last reuses 71% of its work; on 120 clips of a random
+    walk equal to the whole graph on cpu, within 2e-06 of the range on openvino".
+    """
+    gain = f"a clip one frame further than the last reuses {stages.reused_share:.0%} of its work"
+    if not stages.checks:
+        return gain
+    clips = counted(max(check.clips for check in stages.checks), "clip")
+    found = [f"{_difference_in_words(one.max_rel_diff)} on {one.backend}" for one in stages.checks]
+    return f"{gain}; on {clips} of a random walk {', '.join(found)}"
+
+
+def _difference_in_words(relative: float) -> str:
+    """E.g. "equal to the whole graph", "within 2e-06 of the range"."""
+    return "equal to the whole graph" if relative == 0 else f"within {relative:.2g} of the range"
 
 
 def layers_put_back(target: TargetReport) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ class CalibrateRequest:
         activations: Type of the activations in ONNX files.
         reduce_range: 7-bit weights; None decides by this processor.
         seed: Fixes the choice of clips.
+        stages: Whether the graph for every engine is also cut into stages, where that saves work.
     """
 
     bundle: Path
@@ -42,6 +43,7 @@ class CalibrateRequest:
     activations: Activations = "u8"
     reduce_range: bool | None = None
     seed: int = 0
+    stages: bool = True
 
     def __post_init__(self) -> None:
         if not self.clips:

@@ -98,6 +98,14 @@ def calibrate(
             help="7 for x86 without VNNI, on which 8 saturate; auto goes by this machine.",
         ),
     ] = "auto",
+    stages: Annotated[
+        bool,
+        typer.Option(
+            "--stages/--no-stages",
+            rich_help_panel=_GRAPH,
+            help="Also cut the graph into stages, so that overlapping clips share work.",
+        ),
+    ] = True,
 ) -> None:
     """Add INT8 graphs to a bundle, checked against fp32 on clips they never saw.
 
@@ -123,6 +131,7 @@ def calibrate(
         activations=activations,
         reduce_range=None if weight_bits == "auto" else weight_bits == "7",
         seed=seed,
+        stages=stages,
     )
     with steps() as on_step:
         done = run(request, on_step)
@@ -164,6 +173,7 @@ def _show(done: Calibrated) -> None:
 
 def _lines(target: TargetReport) -> tuple[str, ...]:
     from calibration.gate import decibels
+    from calibration.report_words import stages_in_words
     from edge_cli.words import size_in_words
 
     recipe, gate = target.recipe, target.gate
@@ -185,4 +195,5 @@ def _lines(target: TargetReport) -> tuple[str, ...]:
             for race in target.races
         ),
         target.advice,
+        *(() if target.stages is None else (f"stages: {stages_in_words(target.stages)}",)),
     )

@@ -20,6 +20,7 @@ from calibration.report import (
     TargetReport,
     TensorRange,
 )
+from calibration.stage_facts import StageCheck, StreamStages
 
 CLASSES = ("still", "pan left", "pan right", "zoom in")
 _HELD_OUT = 8
@@ -120,8 +121,21 @@ def a_target(classes: Sequence[str] = CLASSES, **changes: Any) -> TargetReport:
             "ranges": (a_range(), a_range("Conv_9.out", histogram=())),
             "races": (a_race("cpu", 98.9, 44.9), a_race("openvino", 20.0, 40.0)),
             "advice": "INT8 is faster on this machine.",
+            "stages": some_stages(),
             **changes,
         }
+    )
+
+
+def some_stages() -> StreamStages:
+    return StreamStages(
+        size_bytes=8_300_000,
+        macs_per_clip=1000,
+        macs_per_step=290,
+        checks=tuple(
+            StageCheck(backend=backend, clips=120, max_rel_diff=difference, tolerance=1e-4)
+            for backend, difference in (("cpu", 0.0), ("openvino", 2e-6))
+        ),
     )
 
 

@@ -1,4 +1,4 @@
-"""Tiny networks for INT8: one that is easy, one with a sensitive layer, one without hope."""
+"""Tiny networks for INT8: easy ones, one with a sensitive layer, one without hope."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from models.extras import import_onnxruntime
 from models.spec import ClipSpec
 from tests.tiny_models import LABELS, write_tiny_bundle
 
-Kind = Literal["easy", "sensitive", "hopeless"]
+Kind = Literal["easy", "shifted", "sensitive", "hopeless"]
 
 SENSITIVE = "Conv_1"
 """The layer that INT8 ruins in the network of that kind."""
@@ -28,7 +28,7 @@ def write_int8_bundle(folder: Path, kind: Kind, *, seed: int = 0) -> Bundle:
 
     A layer that is hit has weights of 100 for a channel that is always 0. They change nothing,
     but set the scale: all its other weights, of about 0.1, become 0 as INT8. `sensitive` has one
-    layer of that kind, `hopeless` has three of four.
+    layer of that kind, `hopeless` has three of four. `shifted` has a temporal shift instead.
     """
     bundle = write_tiny_bundle(folder, crop=32)
     clip = bundle.card.clip
@@ -79,7 +79,7 @@ def _constants(kind: Kind, clip: ClipSpec, rng: np.random.Generator) -> dict[str
     }
     for place in range(3):
         constants[f"bias{place}"] = _normal(rng, (_CHANNELS,), 0.1)
-    hit = {"easy": (), "sensitive": (1,), "hopeless": (1, 2, 3)}[kind]
+    hit = {"sensitive": (1,), "hopeless": (1, 2, 3)}.get(kind, ())
     for place in hit:
         constants[f"bias{place - 1}"][0] = -30.0  # behind the ReLU: 0
         if place < 3:
@@ -96,7 +96,11 @@ def _save(path: Path, kind: Kind, clip: ClipSpec, constants: dict[str, NDArray[A
     side, frames = clip.crop, clip.frames
     nodes = [helper.make_node("Reshape", ["clips", "pictures"], ["x0"], name="Reshape_0")]
     for place in range(3):
-        names = [f"x{place}" if place == 0 else f"y{place}", f"kernel{place}", f"bias{place}"]
+        reads = f"x{place}" if place == 0 else f"y{place}"
+        if kind == "shifted" and place == 2:
+            nodes += _shift(reads, "shifted", clip, constants)
+            reads = "shifted"
+        names = [reads, f"kernel{place}", f"bias{place}"]
         stride = [2, 2] if place == 0 else [1, 1]
         pads = [0] * 4 if place == 2 else [1] * 4
         nodes.append(
@@ -128,6 +132,37 @@ def _save(path: Path, kind: Kind, clip: ClipSpec, constants: dict[str, NDArray[A
     )
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString())
+
+
+def _shift(
+    source: str, target: str, clip: ClipSpec, constants: dict[str, NDArray[Any]]
+) -> list[Any]:
+    """A quarter of the channels from the frame before, a quarter from the one after."""
+    from onnx import helper
+
+    side, frames = clip.crop // 2, clip.frames
+    fold = _CHANNELS // 4
+    constants |= {
+        "clipwise": np.array([-1, frames, _CHANNELS, side, side], np.int64),
+        "framewise": np.array([-1, _CHANNELS, side, side], np.int64),
+        "pads": np.array([0, 1, 0, 0, 0, 0, 1, 0, 0, 0], np.int64),
+        "axes": np.array([1, 2], np.int64),
+    }
+    nodes = [
+        helper.make_node("Reshape", [source, "clipwise"], ["t0"], name="Reshape_2"),
+        helper.make_node("Pad", ["t0", "pads"], ["t1"], name="Pad_0"),
+    ]
+    parts = ((0, 0, fold), (2, fold, 2 * fold), (1, 2 * fold, _CHANNELS))
+    for number, (first, low, high) in enumerate(parts):
+        constants[f"from{number}"] = np.array([first, low], np.int64)
+        constants[f"to{number}"] = np.array([first + frames, high], np.int64)
+        names = ["t1", f"from{number}", f"to{number}", "axes"]
+        nodes.append(helper.make_node("Slice", names, [f"s{number}"], name=f"Slice_{number}"))
+    return [
+        *nodes,
+        helper.make_node("Concat", ["s0", "s1", "s2"], ["t2"], name="Concat_0", axis=2),
+        helper.make_node("Reshape", ["t2", "framewise"], [target], name="Reshape_3"),
+    ]
 
 
 def _normal(rng: np.random.Generator, shape: tuple[int, ...], scale: float) -> NDArray[Any]:

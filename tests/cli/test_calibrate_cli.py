@@ -30,6 +30,7 @@ def test_calibrate_and_look_at_the_result(tmp_path: Path) -> None:
     assert "bits" in done.stderr
     assert "model.int8.onnx" in done.stdout
     assert "times as fast" in done.stdout
+    assert "stages: a clip one frame further than the last reuses" in done.stdout
     report = json.loads((folder / "calibration" / "report.json").read_text())
     assert report["settings"]["sources"] == ["demo"]
     assert not report["settings"]["random_data"]
@@ -37,6 +38,12 @@ def test_calibrate_and_look_at_the_result(tmp_path: Path) -> None:
     assert shown.returncode == 0
     assert "held-out clips" in shown.stdout
     assert "model.int8.onnx" in edgecls("inspect", folder, "--json").stdout
+    assert (folder / "stream.int8.frame.onnx").is_file()
+    words = (*QUICK, "--budget", 50, "--no-stages")
+    again = edgecls("calibrate", folder, "--clips", "random", *words)
+    assert again.returncode == 0, again.stderr
+    assert "stages" not in again.stdout
+    assert not list(folder.glob("stream*"))
 
 
 def test_errors(tmp_path: Path) -> None:
