@@ -7,6 +7,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_cli.event_options import (
+    CooldownOption,
+    FsyncOption,
+    MinDurationOption,
+    MqttOption,
+    OffOption,
+    OnOption,
+    OutputOption,
+    PostRollOption,
+    PreRollOption,
+    QueueDirOption,
+    RecordEventsOption,
+    SmoothOption,
+    SmoothSpanOption,
+    UntilOption,
+    WebhookOption,
+)
+from edge_cli.event_request import EventRequest, OutputRequest, output_files
 from edge_cli.options import AUTO, BundleArgument, ThreadsOption, open_bundle_argument
 from edge_cli.progress import waiting
 from edge_cli.run_output import say
@@ -130,6 +148,21 @@ def run(
         ),
     ] = None,
     threads: ThreadsOption = None,
+    smooth: SmoothOption = None,
+    smooth_span: SmoothSpanOption = None,
+    on: OnOption = None,
+    off: OffOption = None,
+    min_duration: MinDurationOption = None,
+    cooldown: CooldownOption = None,
+    until: UntilOption = None,
+    output: OutputOption = None,
+    fsync: FsyncOption = None,
+    record_events: RecordEventsOption = None,
+    pre_roll: PreRollOption = None,
+    post_roll: PostRollOption = None,
+    webhook: WebhookOption = None,
+    mqtt: MqttOption = None,
+    queue_dir: QueueDirOption = None,
 ) -> None:
     """Classify a camera or a video, window by window.
 
@@ -154,13 +187,32 @@ def run(
         gap_after_s=gap_after,
         reuse=reuse,
         views=views,
-        top_k=top or (2 if fmt is Format.TEXT else 5),
+        top_k=top,
         threshold=threshold,
         fmt=fmt,
         changes=changes,
         max_windows=max_windows,
         save=save,
         threads=threads,
+        events=EventRequest(
+            smooth=smooth,
+            span_s=smooth_span,
+            on=tuple(on or ()),
+            off=tuple(off or ()),
+            least_s=min_duration,
+            cooldown_s=cooldown,
+            until=tuple(until or ()),
+        ),
+        outputs=OutputRequest(
+            files=output_files(output or ()),
+            fsync=fsync,
+            clips=record_events,
+            pre_roll_s=pre_roll,
+            post_roll_s=post_roll,
+            webhooks=tuple(webhook or ()),
+            mqtt=tuple(mqtt or ()),
+            queue_dir=queue_dir,
+        ),
     )
     _execute(open_bundle_argument(bundle), request)
 

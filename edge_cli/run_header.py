@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge_cli.render import FORMATS, RunHeader
+from edge_cli.render import RunHeader
 from models.version import edgecls_version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge_cli.render import Renderer
     from edge_cli.run_model import Running
     from edge_cli.run_request import RunRequest
     from edge_cli.run_windows import Windows
@@ -18,15 +17,15 @@ if TYPE_CHECKING:
     from runtime.sources import FrameSource
 
 
-def renderer(
+def header_of(
     bundle: Bundle,
     request: RunRequest,
     running: Running,
     *,
     sources: Sequence[FrameSource],
     windows: Windows | None,
-) -> Renderer:
-    """What writes the results, with a header that says what is run on what.
+) -> RunHeader:
+    """What does not change during a run: what is run on what, and why so.
 
     Args:
         bundle: The model.
@@ -55,6 +54,7 @@ def renderer(
         "window_s": windows and windows.window.length_s,
         "stride_s": windows and windows.window.stride_s,
         "grid": windows and _grid(windows),
+        "smooth": _smoothing(request, windows),
         "source": names[0],
         "live": sources[0].live,
         "sources": [
@@ -62,9 +62,14 @@ def renderer(
             for name, source in zip(names, sources, strict=True)
         ],
     }
-    make = FORMATS[request.fmt.value]
-    header = RunHeader(facts=facts, labels=card.labels, top_k=request.top_k, sources=names)
-    return make(header)
+    top_k = request.top_k_of(request.fmt.value)
+    return RunHeader(facts=facts, labels=card.labels, top_k=top_k, sources=names)
+
+
+def _smoothing(request: RunRequest, windows: Windows | None) -> dict[str, object] | None:
+    """How results are smoothed; None where they are not."""
+    smoothing = windows and request.events.smoothing(windows.window.stride_s)
+    return {"kind": smoothing.kind, "span_s": smoothing.span_s} if smoothing else None
 
 
 def _grid(windows: Windows) -> dict[str, object] | None:

@@ -1,4 +1,4 @@
-"""Where the results of `edgecls run` go: stdout, and the video of `--save`."""
+"""The video of `--save`, and lines on stderr."""
 
 from __future__ import annotations
 
@@ -10,43 +10,12 @@ from typing import TYPE_CHECKING
 from models.errors import UsageError
 
 if TYPE_CHECKING:
-    from edge_cli.render import Renderer
     from edge_cli.run_request import RunRequest
     from runtime.annotate import AnnotatedVideo
-    from runtime.records import Prediction
     from runtime.sources import FrameSource
 
 FALLBACK_FPS = 25.0
 """Frame rate of `--save` when the source does not tell its own."""
-
-
-class Output:
-    """Writes results to stdout, each at once.
-
-    Args:
-        renderer: The format; its opening is written now.
-        changes: Leave out a result whose best class is that of the one before, of its source.
-    """
-
-    def __init__(self, renderer: Renderer, *, changes: bool) -> None:
-        self._renderer = renderer
-        self._changes = changes
-        self._last: dict[int, str | None] = {}
-        self._write(renderer.opening())
-
-    def write(self, prediction: Prediction) -> None:
-        """Write a result, unless only changes are wanted and this is none."""
-        label = prediction.top[0].label if prediction.top else None
-        known = prediction.stream in self._last
-        if self._changes and known and label == self._last[prediction.stream]:
-            return
-        self._last[prediction.stream] = label
-        self._write(self._renderer.window(prediction))
-
-    def _write(self, text: str) -> None:
-        if text:
-            sys.stdout.write(text)
-            sys.stdout.flush()
 
 
 def video_of(request: RunRequest, source: FrameSource, stack: ExitStack) -> AnnotatedVideo | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_cli.event_request import EventRequest, OutputRequest
 from models.errors import UsageError
 
 if TYPE_CHECKING:
@@ -85,13 +86,15 @@ class RunRequest:
         gap_after_s: Seconds without a frame that count as a gap; None for the usual.
         reuse: Whether overlapping windows share work.
         views: None for what the model was tested with, where it is run as it was tested.
-        top_k: Classes per window.
+        top_k: Classes per window; None for the usual of each format.
         threshold: Least probability reported.
         fmt: Output format.
         changes: Report only windows whose best class differs from that of the one before.
         max_windows: Stop after so many.
         save: Annotated video to write.
         threads: Threads of the engine.
+        events: Smoothing and events.
+        outputs: Where results and events go besides stdout.
 
     Raises:
         UsageError: A number is out of range, or an option has no meaning with another.
@@ -107,13 +110,15 @@ class RunRequest:
     gap_after_s: float | None
     reuse: Reuse
     views: Views | None
-    top_k: int
+    top_k: int | None
     threshold: float
     fmt: Format
     changes: bool
     max_windows: int | None
     save: Path | None
     threads: int | None
+    events: EventRequest = field(default_factory=EventRequest)
+    outputs: OutputRequest = field(default_factory=OutputRequest)
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:
@@ -143,6 +148,14 @@ class RunRequest:
                 " which gives one result: there is no other to share work with.",
                 hint="Leave out --reuse, or --sampling sliding.",
             )
+        if self.sampling.whole and (
+            self.events.given or self.events.smooth or self.outputs.of_events
+        ):
+            raise UsageError(
+                f"--sampling {self.sampling.value} gives one result: nothing to smooth, and no"
+                " event that begins or ends.",
+                hint="Leave out the options about events, or --sampling sliding.",
+            )
         self._check_several()
         if self.views is not None and self.sampling is Sampling.DENSE:
             raise UsageError(
@@ -165,6 +178,15 @@ class RunRequest:
                 f"--save writes the video of one source, got {len(self.sources)}.",
                 hint="Leave out --save, or give one --source.",
             )
+
+    def top_k_of(self, kind: str) -> int:
+        """Classes per result of a format."""
+        return self.top_k or (2 if kind == "text" else 5)
+
+    def most_classes(self) -> int:
+        """Classes per result of the format that has most."""
+        kinds = [self.fmt.value, *(file.kind for file in self.outputs.files)]
+        return max(map(self.top_k_of, kinds))
 
     def views_of(self, clip: ClipSpec) -> ViewCount:
         """Views of a clip; of sliding windows one unless asked otherwise, as each costs a run."""

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from edge_cli.progress import waiting
-from edge_cli.run_output import Output, say, video_of
+from edge_cli.run_output import say, video_of
 from edge_cli.run_request import Sampling
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ def run_whole(bundle: Bundle, request: RunRequest, running: Running) -> None:
         request: As asked for.
         running: The model, open.
     """
-    from edge_cli.run_header import renderer
+    from edge_cli.run_header import header_of
+    from edge_cli.run_sinks import RunStreams, open_sinks
     from edge_cli.summary import RunSummary
     from runtime.sources import open_source
     from runtime.whole_file import classify_whole
@@ -35,7 +36,7 @@ def run_whole(bundle: Bundle, request: RunRequest, running: Running) -> None:
             uri,
             running.session,
             bundle.card,
-            top_k=request.top_k,
+            top_k=request.most_classes(),
             threshold=request.threshold,
             views=request.views_of(bundle.card.clip),
             sampling="dense" if request.sampling is Sampling.DENSE else "uniform",
@@ -43,10 +44,10 @@ def run_whole(bundle: Bundle, request: RunRequest, running: Running) -> None:
     summary.add(prediction)
     with ExitStack() as stack:
         source = stack.enter_context(open_source(uri))
-        Output(
-            renderer(bundle, request, running, sources=[source], windows=None),
-            changes=request.changes,
-        ).write(prediction)
+        header = header_of(bundle, request, running, sources=[source], windows=None)
+        streams = RunStreams.of([source], header.sources, None)
+        with open_sinks(request, header, streams) as sinks:
+            sinks.take(prediction)
         video = video_of(request, source, stack)
         if video is not None:
             for frame in source:

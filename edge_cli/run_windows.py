@@ -6,7 +6,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge_cli.run_output import Output, say, video_of
+from edge_cli.run_output import say, video_of
 from edge_cli.run_request import Sampling
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from edge_cli.run_model import Running
     from edge_cli.run_request import RunRequest
+    from edge_cli.run_sinks import RunSinks
     from edge_cli.stop import StopRequest
     from models.bundle import Bundle
     from models.spec import ClipSpec
@@ -117,7 +118,8 @@ def run_windows(
         windows: How the sources are cut.
         stop: Looked at with every frame.
     """
-    from edge_cli.run_header import renderer
+    from edge_cli.run_header import header_of
+    from edge_cli.run_sinks import RunStreams, open_sinks
     from edge_cli.summary import RunSummary
     from runtime.clip_classifier import Decoding
     from runtime.pipeline import FrameWatch, Stream, classify_streams
@@ -132,12 +134,12 @@ def run_windows(
                 length_s = windows.window.length_s
                 say(f"{source.description}: the first result comes after {length_s:g} s")
         video = video_of(request, sources[0], stack)
-        output = Output(
-            renderer(bundle, request, running, sources=sources, windows=windows),
-            changes=request.changes,
+        header = header_of(bundle, request, running, sources=sources, windows=windows)
+        sinks = stack.enter_context(
+            open_sinks(request, header, RunStreams.of(sources, header.sources, windows.window))
         )
         summary = RunSummary()
-        shown = _Shown(video, stop)
+        shown = _Shown(video, sinks, stop)
         preparation = Preparation(clip=card.clip, views=request.views_of(card.clip))
         neighbours = running.reusing.neighbours() if running.reusing else None
         predictions = classify_streams(
@@ -146,32 +148,37 @@ def run_windows(
                 for source in sources
             ],
             running.stream_model(preparation),
-            Decoding(card=card, top_k=request.top_k, threshold=request.threshold),
+            Decoding(card=card, top_k=request.most_classes(), threshold=request.threshold),
             preparation=preparation,
             watch=FrameWatch(on_frame=shown.frame, wants=shown.wants),
         )
         try:
             with closing(_until_stopped(predictions, request.max_windows, stop)) as results:
                 for prediction in results:
-                    shown.newest = prediction.top
                     summary.add(prediction)
-                    output.write(prediction)
+                    shown.newest = sinks.take(prediction).top[: header.top_k]
+                    if sinks.reached:
+                        break
+            sinks.stopped = stop.received
+            sinks.finish()
         finally:
             live = [source.dropped for source in sources if source.live]
             say(summary.line(dropped=sum(live) if live else None))
+    sinks.check_seen()
 
 
 class _Shown:
-    """Looks at every frame: for the video of `--save`, and for a request to stop."""
+    """Looks at every frame: for the video of `--save`, films, and a request to stop."""
 
-    def __init__(self, video: AnnotatedVideo | None, stop: StopRequest) -> None:
+    def __init__(self, video: AnnotatedVideo | None, sinks: RunSinks, stop: StopRequest) -> None:
         self._video = video
+        self._sinks = sinks
         self._stop = stop
         self.newest: Sequence[ScoredLabel] = ()
 
     def wants(self, stream: int) -> bool:
-        """Every frame for the video; the next one at all when it is time to stop."""
-        return self._video is not None or self._stop.received
+        """Every frame for videos; the next one at all when it is time to stop."""
+        return self._video is not None or self._stop.received or self._sinks.wants(stream)
 
     def frame(self, frame: Frame, stream: int) -> None:
         """Take a frame.
@@ -181,6 +188,7 @@ class _Shown:
         """
         if self._stop.received:
             raise _Stopped
+        self._sinks.frame(frame, stream)
         if self._video is not None:
             self._video.write(frame, self.newest)
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from runtime.outputs.base import EventNews, Output
+from runtime.outputs.base import EventNews, FrameOutput, Output
 
-__all__ = ["EventNews", "Output"]
+__all__ = ["EventNews", "FrameOutput", "Output"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from runtime.events import EventChange
-from runtime.records import Prediction
+from runtime.records import Frame, Prediction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,3 +54,13 @@ class Output(Protocol):
 
     def notes(self) -> tuple[str, ...]:
         """What is to be said at the end of the run: things lost, things that wait."""
+
+
+class FrameOutput(Output, Protocol):
+    """An output that takes pictures as well."""
+
+    def wants_frame(self, stream: int) -> bool:
+        """Whether the next frame of a stream is wanted; called in the thread that reads it."""
+
+    def frame(self, frame: Frame, stream: int) -> None:
+        """Take a frame, be it wanted or not; its picture must not change afterwards."""
