@@ -145,6 +145,12 @@ class RunSinks:
             self._tell_event(change, age_s=(prediction.frame_age_ms or 0.0) / 1000.0)
         return prediction
 
+    def interrupted(self, stream: int) -> None:
+        """A source has fallen silent: its events end now, not only with its next result."""
+        if self._watch is not None:
+            for change in self._watch.reset(stream):
+                self._tell_event(change, age_s=0.0)
+
     def finish(self) -> None:
         """The sources have ended, or nobody listens any more: events that last end."""
         if self._watch is not None and not self._finished:
