@@ -33,6 +33,7 @@ from convert.parity import (
 )
 from convert.parity_clips import block_side, noise_seeds, random_clips
 from convert.request import ConvertRequest
+from convert.stages import with_stages
 from convert.to_onnx import require_exporter
 from convert.variants import check_variant, make_variant, wanted_variants
 from models.bundle import expand_probe
@@ -64,10 +65,11 @@ STEPS = (
     "Export to ONNX",
     "Fold constants and batch norms",
     "Compare with the reference",
+    "Cut and check stage graphs",
     "Write the bundle",
 )
 VARIANT_STEP = "Make and check variants"
-"""Comes before the last of `STEPS`, when variants are asked for."""
+"""Comes behind the fourth of `STEPS`, when variants are asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,11 +117,11 @@ def convert(request: ConvertRequest, on_step: OnStep = _silent) -> Converted:
         job = _Job(request=request, staging=staging, scratch=Path(scratch), on_step=on_step)
         model = load(request, located, config, job.scratch)
         labels, label_notes = _labels(request, config, model.ends.classes)
-        card, repairs = _fill(job, located, model, labels)
+        card, notes = _fill(job, located, model, labels)
     return Converted(
         path=request.output,
         card=card,
-        notes=(*located.notes, *model.notes, *label_notes, *repairs, *_limits(card)),
+        notes=(*located.notes, *model.notes, *label_notes, *notes, *_limits(card)),
     )
 
 
@@ -151,7 +153,7 @@ class _Job:
 def _fill(
     job: _Job, located: Located, model: LoadedModel, labels: tuple[str, ...]
 ) -> tuple[ModelCard, tuple[str, ...]]:
-    """Make everything that a bundle holds, and prove it."""
+    """Make everything that a bundle holds, and prove it; the card, and what is to be noted."""
     job.on_step(STEPS[1], 0, 1)
     exported = model.export(model.opset, job.scratch)
 
@@ -178,7 +180,6 @@ def _fill(
     )
     variants = _variants(job, graph, ends, compared)
 
-    job.on_step(STEPS[4], 0, 1)
     card = ModelCard(
         name=printable(job.request.name or model.title),
         family=model.family,
@@ -198,9 +199,18 @@ def _fill(
             converter=f"edgecls {edgecls_version()}",
         ),
     )
+    card, stage_notes = with_stages(
+        card,
+        graph,
+        job.staging,
+        wanted=job.request.stages,
+        on_step=lambda done, total: job.on_step(STEPS[4], done, total),
+    )
+
+    job.on_step(STEPS[5], 0, 1)
     (job.staging / CARD_NAME).write_text(card.to_json(), encoding="utf-8")
-    job.on_step(STEPS[4], 1, 1)
-    return card, exported.repairs
+    job.on_step(STEPS[5], 1, 1)
+    return card, (*exported.repairs, *stage_notes)
 
 
 def _finished(exported: Exported, model: LoadedModel, scratch: Path) -> tuple[ModelProto, Ends]:

@@ -45,6 +45,7 @@ class ConvertRequest:
         clip_length_s: Length of the clips that the model was trained on, in seconds.
         fp16: Add a graph in half precision.
         static_batch: Add a graph of this fixed batch size.
+        stages: Add stage graphs, if the model has work that overlapping clips can share.
         name: Name of the bundle shown to people.
         force: Replace a bundle that is already there.
 
@@ -70,6 +71,7 @@ class ConvertRequest:
     clip_length_s: float | None = None
     fp16: bool = False
     static_batch: int | None = None
+    stages: bool = True
     name: str | None = None
     force: bool = False
 

@@ -144,6 +144,14 @@ def convert(
             help="Add a graph of static shapes for N clips at a time, for TensorRT.",
         ),
     ] = None,
+    no_stages: Annotated[
+        bool,
+        typer.Option(
+            "--no-stages",
+            rich_help_panel=_GRAPH,
+            help="Leave out the graphs with which clips that overlap share work.",
+        ),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a bundle that is there.")] = False,
 ) -> None:
     """Convert a trained Paddle model, or an ONNX one, into a verified bundle.
@@ -176,6 +184,7 @@ def convert(
         opset=opset,
         fp16=fp16,
         static_batch=static_batch,
+        stages=not no_stages,
         force=force,
     )
     with steps() as on_step:
@@ -228,3 +237,10 @@ def _report(done: Converted) -> None:
                 f" fp32 by {variant.check.max_probability_diff:.1e} at most, top-1"
                 f" {variant.check.top1_agreement:.0%}\n"
             )
+    if graph.stages and card.temporal is not None:
+        size = size_in_words(sum(stage.size_bytes for stage in graph.stages))
+        ratio = card.temporal.macs_per_clip / max(card.temporal.macs_per_step, 1)
+        sys.stdout.write(
+            f"stages: {len(graph.stages)}, {size}; a clip one frame further costs 1/{ratio:.1f} of"
+            " a whole one\n"
+        )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from runtime.temporal.cut import Cut, StageGraph
 
-FRAMES, SIZE, CHANNELS, FOLD, CLASSES = 5, 12, 8, 2, 3
+FRAMES, SIZE, SIDE, CHANNELS, FOLD, CLASSES = 5, 18, 9, 8, 2, 3
 """Not one of them equal to another, so that no axis is mistaken for another one."""
 
 
@@ -53,7 +53,7 @@ class Network:
         return self.add("Conv", [source, weight, self.weights(outs)], pads=[1] * 4, **attributes)
 
     def stem(self) -> str:
-        """Single frames up to [N * T, C, 6, 6], positive and negative."""
+        """Single frames up to [N * T, C, 9, 9], positive and negative."""
         pictures = self.reshape("clips", -1, 3, SIZE, SIZE)
         return self.conv(pictures, 3, CHANNELS, strides=[2, 2])
 
@@ -143,7 +143,7 @@ def _rows(slots: NDArray[Any], offsets: Sequence[int]) -> NDArray[Any]:
 
 def padded_and_sliced(net: Network, maps: str) -> str:
     """Zeros at both ends, three slices of it."""
-    rows = net.reshape(maps, -1, net.frames, CHANNELS, 6, 6)
+    rows = net.reshape(maps, -1, net.frames, CHANNELS, SIDE, SIDE)
     wide = net.add("Pad", [rows, net.numbers([0, 1, 0, 0, 0, 0, 1, 0, 0, 0])])
     parts = [
         net.add(
@@ -152,12 +152,12 @@ def padded_and_sliced(net: Network, maps: str) -> str:
         )
         for start, low, high in ((0, 0, FOLD), (2, FOLD, 2 * FOLD), (1, 2 * FOLD, CHANNELS))
     ]
-    return net.reshape(net.add("Concat", parts, axis=2), -1, CHANNELS, 6, 6)
+    return net.reshape(net.add("Concat", parts, axis=2), -1, CHANNELS, SIDE, SIDE)
 
 
 def sliced_and_filled(net: Network, maps: str) -> str:
     """Slices, each joined with zeros of a shape that is asked for when it runs."""
-    rows = net.reshape(maps, -1, net.frames, CHANNELS, 6, 6)
+    rows = net.reshape(maps, -1, net.frames, CHANNELS, SIDE, SIDE)
 
     def channels(low: int, high: int) -> str:
         return net.add("Slice", [rows, *(net.numbers([one]) for one in (low, high, 2))])
@@ -173,13 +173,13 @@ def sliced_and_filled(net: Network, maps: str) -> str:
     later = [frames(second, 1, net.frames), zeros(frames(second, 0, 1))]
     parts = [net.add("Concat", one, axis=1) for one in (earlier, later)]
     joined = net.add("Concat", [*parts, channels(2 * FOLD, CHANNELS)], axis=2)
-    return net.reshape(joined, -1, CHANNELS, 6, 6)
+    return net.reshape(joined, -1, CHANNELS, SIDE, SIDE)
 
 
 def split_and_gathered(net: Network, maps: str) -> str:
     """Channels split off, frames picked by number from a padded tensor."""
     rows = net.add("Unsqueeze", [maps, net.numbers([0])])
-    rows = net.reshape(rows, -1, net.frames, CHANNELS, 6, 6)
+    rows = net.reshape(rows, -1, net.frames, CHANNELS, SIDE, SIDE)
     sizes = net.numbers([FOLD, FOLD, CHANNELS - 2 * FOLD])
     first = net.add("Split", [rows, sizes], outputs=3, axis=2)
     wide = [
@@ -191,12 +191,12 @@ def split_and_gathered(net: Network, maps: str) -> str:
         for one, start in zip(wide, (0, 2), strict=True)
     ]
     joined = net.add("Concat", [*parts, f"{first}.2"], axis=2)
-    return net.reshape(joined, -1, CHANNELS, 6, 6)
+    return net.reshape(joined, -1, CHANNELS, SIDE, SIDE)
 
 
 def channels_first(net: Network, maps: str) -> str:
     """The channels brought before the frames, shifted there, and brought back."""
-    rows = net.reshape(maps, -1, net.frames, CHANNELS, 6, 6)
+    rows = net.reshape(maps, -1, net.frames, CHANNELS, SIDE, SIDE)
     rows = net.add("Transpose", [rows], perm=[0, 2, 1, 3, 4])
     wide = net.add("Pad", [rows, net.numbers([0, 0, 1, 0, 0, 0, 0, 1, 0, 0])])
     parts = [
@@ -208,7 +208,7 @@ def channels_first(net: Network, maps: str) -> str:
     ]
     joined = net.add("Concat", parts, axis=1)
     back = net.add("Transpose", [joined], perm=[0, 2, 1, 3, 4])
-    return net.reshape(back, -1, CHANNELS, 6, 6)
+    return net.reshape(back, -1, CHANNELS, SIDE, SIDE)
 
 
 SHIFTS: dict[str, Callable[[Network, str], str]] = {

@@ -12,8 +12,8 @@ from runtime.temporal.levels import Work, levels_worth_it, rows_per_step, step_m
 from runtime.temporal.order import in_running_order
 from runtime.temporal.placement import place_shifts
 from runtime.temporal.reasons import reason_for
-from runtime.temporal.rows import WINDOW, Apply, Operation, Row, RowGraph, Shift, operands
-from runtime.temporal.stage_graph import GraphWriter, NoStage, RowWriter
+from runtime.temporal.rows import WINDOW, Apply, NoStage, Operation, Row, RowGraph, Shift, operands
+from runtime.temporal.stage_graph import GraphWriter, RowWriter
 from runtime.temporal.trace import INPUT, traced
 from runtime.temporal.window_graph import WindowWriter, stage_inputs
 
@@ -67,7 +67,11 @@ def cut_into_stages(model: ModelProto) -> Cut:
 
         model = inliner.inline_local_functions(model)
     model = in_running_order(model)
-    graph, constants, mixing = traced(model)
+    try:
+        graph, constants, mixing = traced(model)
+    except NoStage as error:
+        unknown = Temporal(mixing=(), macs_per_clip=0, macs_per_step=0, reason=str(error))
+        return Cut(temporal=unknown, stages=())
     work = _work(graph)
     if not _free_batch(model):
         why = "the graph takes a fixed number of clips at a time, so that no stages can be cut"

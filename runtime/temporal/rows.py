@@ -19,6 +19,10 @@ WINDOW = 1 << 20
 """Level of rows that depend on all frames of the clip."""
 
 
+class NoStage(Exception):
+    """A graph cannot be cut, or not at this level; the text says why."""
+
+
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Row:
     """A tensor that has one row per frame.

@@ -9,18 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.messages import telling_line
 from runtime.temporal.constants import Constants, reads
-from runtime.temporal.rows import Apply, Arrange, Frames, Operation, Row, Shift, operands
+from runtime.temporal.rows import Apply, Arrange, Frames, NoStage, Operation, Row, Shift, operands
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto, TensorProto
 
 ROWS, FRAMES, LOGITS = "rows", "frames", "logits"
 _FLOAT, _INT64 = 1, 7
-
-
-class NoStage(Exception):
-    """A graph cannot be cut at this level; the text says why."""
 
 
 class GraphWriter:
@@ -114,7 +111,10 @@ class GraphWriter:
             graph, opset_imports=self._model.opset_import, producer_name="edgecls"
         )
         made.ir_version = self._model.ir_version
-        onnx.checker.check_model(made)
+        try:
+            onnx.checker.check_model(made)
+        except onnx.checker.ValidationError as error:
+            raise NoStage(f"the stage would not be valid: {telling_line(error)}") from error
         return made
 
 

@@ -25,6 +25,7 @@ from runtime.temporal.rows import (
     Apply,
     Arrange,
     Frames,
+    NoStage,
     Opaque,
     Operation,
     Row,
@@ -51,6 +52,9 @@ def traced(model: ModelProto) -> tuple[RowGraph, Constants, tuple[Mixing, ...]]:
 
     Returns:
         Its rows, its constants, and every operation that mixes frames.
+
+    Raises:
+        NoStage: The shapes of the graph are not known.
     """
     tracer = _Tracer(model)
     for node in model.graph.node:
@@ -64,7 +68,9 @@ class _Tracer:
         self.constants = Constants(model, self._facts)
         shapes = {name: facts.shape for name, facts in self._facts.items()}
         macs = {node.output[0]: node_macs(node, shapes) or 0 for node in model.graph.node}
-        clips = self._facts[INPUT]
+        clips = self._facts.get(INPUT)
+        if clips is None or len(clips.shape) != 5:
+            raise NoStage("the shapes of the graph are not known")
         frames = Row(
             name=FRAMES_INPUT,
             level=0,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from runtime.temporal.constants import Constants, reads
-from runtime.temporal.rows import Apply, Arrange, Operation, Row, RowGraph, View
-from runtime.temporal.stage_graph import LOGITS, ROWS, GraphWriter, NoStage, is_cheap
+from runtime.temporal.rows import Apply, Arrange, NoStage, Operation, Row, RowGraph, View
+from runtime.temporal.stage_graph import LOGITS, ROWS, GraphWriter, is_cheap
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto

@@ -57,7 +57,11 @@ def test_convert_inspect_verify_run(checkpoint: Path, tmp_path: Path) -> None:
         "card.json",
         "model.onnx",
         "probe.npz",
+        "stream.frame.onnx",
+        "stream.shift1.onnx",
+        "stream.window.onnx",
     ]
+    assert "stages: 3, " in done.stdout
 
     shown = json.loads(edgecls("inspect", bundle, "--json").stdout)["card"]
     assert (shown["family"], shown["labels"]) == ("pp-tsmv2", labels.read_text().split())

@@ -19,6 +19,7 @@ from tests.temporal_models import (
     CLASSES,
     FRAMES,
     SHIFTS,
+    SIDE,
     SIZE,
     Network,
     padded_and_sliced,
@@ -70,22 +71,22 @@ def test_a_shift_is_found_however_it_is_written(
 
 @pytest.mark.parametrize("shift", SHIFTS.values(), ids=list(SHIFTS))
 def test_every_shift_is_a_level(shift: Callable[[Network, str], str]) -> None:
-    net = Network(frames=9)
+    net = Network(frames=11)
     maps = net.stem()
     for _ in range(3):
         branch = net.conv(shift(net, maps), CHANNELS, CHANNELS)
         maps = net.add("Relu", [net.add("Add", [branch, maps])])
-    cut = cut_and_compared(net.head(maps), frames=9)
+    cut = cut_and_compared(net.head(maps), frames=11)
     assert [kind for kind, _ in kinds(cut)] == ["frame", "shifted", "shifted", "shifted", "window"]
     assert cut.temporal.macs_per_step < 0.8 * cut.temporal.macs_per_clip
 
 
 def test_a_shift_of_two_frames_one_way() -> None:
     net = Network()
-    rows = net.reshape(net.stem(), -1, FRAMES, CHANNELS, 6, 6)
+    rows = net.reshape(net.stem(), -1, FRAMES, CHANNELS, SIDE, SIDE)
     wide = net.add("Pad", [rows, net.numbers([0, 2, 0, 0, 0, 0, 0, 0, 0, 0])])
     ends = [net.numbers([one]) for one in (0, FRAMES, 1)]
-    back = net.reshape(net.add("Slice", [wide, *ends]), -1, CHANNELS, 6, 6)
+    back = net.reshape(net.add("Slice", [wide, *ends]), -1, CHANNELS, SIDE, SIDE)
     cut = cut_and_compared(net.head(net.conv(back, CHANNELS, CHANNELS)))
     assert kinds(cut) == [("frame", ()), ("shifted", (-2,)), ("window", ())]
     assert mixing(cut)[0] == ("shift", 2)
@@ -93,19 +94,19 @@ def test_a_shift_of_two_frames_one_way() -> None:
 
 def test_the_ends_may_be_filled_with_another_value() -> None:
     net = Network()
-    rows = net.reshape(net.stem(), -1, FRAMES, CHANNELS, 6, 6)
+    rows = net.reshape(net.stem(), -1, FRAMES, CHANNELS, SIDE, SIDE)
     fill = net.numbers(0.75, np.float32)
     wide = net.add("Pad", [rows, net.numbers([0, 1, 0, 0, 0, 0, 0, 0, 0, 0]), fill])
     ends = [net.numbers([one]) for one in (0, FRAMES, 1)]
-    back = net.reshape(net.add("Slice", [wide, *ends]), -1, CHANNELS, 6, 6)
+    back = net.reshape(net.add("Slice", [wide, *ends]), -1, CHANNELS, SIDE, SIDE)
     cut_and_compared(net.head(net.conv(back, CHANNELS, CHANNELS)))
 
 
 def test_a_circular_shift_is_no_shift() -> None:
     net = Network()
-    rows = net.reshape(net.stem(), -1, FRAMES, CHANNELS, 6, 6)
+    rows = net.reshape(net.stem(), -1, FRAMES, CHANNELS, SIDE, SIDE)
     turned = net.add("Gather", [rows, net.numbers([*range(1, FRAMES), 0])], axis=1)
-    maps = net.reshape(turned, -1, CHANNELS, 6, 6)
+    maps = net.reshape(turned, -1, CHANNELS, SIDE, SIDE)
     cut = cut_and_compared(net.head(net.conv(maps, CHANNELS, CHANNELS)))
     assert kinds(cut) == [("frame", ()), ("window", ())]
     assert mixing(cut)[0] == ("other", 0)
@@ -149,10 +150,10 @@ def averaged_with_padding(net: Network, maps: str) -> tuple[str, int]:
 @pytest.mark.parametrize(
     ("tail", "kept"),
     [
-        (depthwise, (CHANNELS, 3, 3)),
-        (widened, (2 * CHANNELS, 3, 3)),
-        (pooled, (CHANNELS, 2, 2)),
-        (averaged_with_padding, (CHANNELS, 6, 6)),
+        (depthwise, (CHANNELS, 5, 5)),
+        (widened, (2 * CHANNELS, 5, 5)),
+        (pooled, (CHANNELS, 4, 4)),
+        (averaged_with_padding, (CHANNELS, SIDE, SIDE)),
     ],
 )
 def test_the_shift_moves_to_where_its_tensor_is_smallest(
@@ -168,7 +169,7 @@ def test_a_tensor_with_two_readers_is_where_the_shift_stays() -> None:
         return net.add("Mul", [maps, weights]), CHANNELS
 
     cut = cut_and_compared(shifted_then(gate))
-    assert [one.shape for one in cut.stages[0].outputs] == [(CHANNELS, 6, 6)]
+    assert [one.shape for one in cut.stages[0].outputs] == [(CHANNELS, SIDE, SIDE)]
 
 
 def test_two_convolutions_of_channels_would_see_their_padding() -> None:
@@ -178,7 +179,7 @@ def test_two_convolutions_of_channels_would_see_their_padding() -> None:
         return net.add("MaxPool", [maps], kernel_shape=[2, 2], strides=[2, 2]), CHANNELS
 
     cut = cut_and_compared(shifted_then(twice))
-    assert [one.shape for one in cut.stages[0].outputs] == [(CHANNELS, 6, 6)]
+    assert [one.shape for one in cut.stages[0].outputs] == [(CHANNELS, SIDE, SIDE)]
 
 
 # -- other ways of mixing --------------------------------------------------------------------------
@@ -195,11 +196,11 @@ def test_without_a_shift_everything_is_of_single_frames() -> None:
 def test_attention_over_frames_ends_what_is_shared() -> None:
     net = Network()
     maps = net.stem()
-    rows = net.reshape(maps, -1, FRAMES, CHANNELS * 36)
+    rows = net.reshape(maps, -1, FRAMES, CHANNELS * SIDE**2)
     means = net.mean(rows, 2)
     mixed = net.add("Gemm", [means, net.weights(FRAMES, FRAMES), net.weights(FRAMES)])
     weights = net.add("Unsqueeze", [net.add("Sigmoid", [mixed]), net.numbers([2])])
-    maps = net.reshape(net.add("Mul", [rows, weights]), -1, CHANNELS, 6, 6)
+    maps = net.reshape(net.add("Mul", [rows, weights]), -1, CHANNELS, SIDE, SIDE)
     maps = net.conv(padded_and_sliced(net, maps), CHANNELS, CHANNELS)
     cut = cut_and_compared(net.head(maps))
     assert kinds(cut) == [("frame", ()), ("window", ())]
@@ -218,9 +219,9 @@ def test_rows_of_scores_are_rows_of_frames() -> None:
 
 def test_shuffled_channels_and_softmax_stay_within_a_frame() -> None:
     net = Network()
-    maps = net.reshape(net.stem(), -1, 2, CHANNELS // 2, 36)
+    maps = net.reshape(net.stem(), -1, 2, CHANNELS // 2, SIDE**2)
     shuffled = net.add("Transpose", [maps], perm=[0, 2, 1, 3])
-    maps = net.add("Softmax", [net.reshape(shuffled, -1, CHANNELS, 6, 6)], axis=1)
+    maps = net.add("Softmax", [net.reshape(shuffled, -1, CHANNELS, SIDE, SIDE)], axis=1)
     cut = cut_and_compared(net.head(net.conv(maps, CHANNELS, CHANNELS)))
     assert kinds(cut) == [("frame", ()), ("window", ())]
     assert mixing(cut) == [("mean", 0)]
@@ -240,9 +241,9 @@ def test_shapes_that_are_asked_for_when_it_runs() -> None:
 
 def test_weights_per_frame_are_no_work_on_single_frames() -> None:
     net = Network()
-    rows = net.reshape(net.stem(), -1, FRAMES, CHANNELS, 6, 6)
+    rows = net.reshape(net.stem(), -1, FRAMES, CHANNELS, SIDE, SIDE)
     placed = net.add("Add", [rows, net.weights(1, FRAMES, CHANNELS, 1, 1)])
-    maps = net.reshape(placed, -1, CHANNELS, 6, 6)
+    maps = net.reshape(placed, -1, CHANNELS, SIDE, SIDE)
     cut = cut_and_compared(net.head(net.conv(maps, CHANNELS, CHANNELS)))
     assert kinds(cut) == [("frame", ()), ("window", ())]
     assert mixing(cut)[0] == ("other", 0)
@@ -336,5 +337,5 @@ def test_macs_before_an_operation_grow() -> None:
     net = Network()
     maps = net.conv(padded_and_sliced(net, net.stem()), CHANNELS, CHANNELS)
     found: tuple[Mixing, ...] = cut_into_stages(net.head(maps)).temporal.mixing
-    stem = FRAMES * 36 * CHANNELS * 27
-    assert [one.macs_before for one in found] == [stem, stem + FRAMES * 36 * CHANNELS**2 * 9]
+    stem = FRAMES * SIDE**2 * CHANNELS * 27
+    assert [one.macs_before for one in found] == [stem, stem + FRAMES * SIDE**2 * CHANNELS**2 * 9]
