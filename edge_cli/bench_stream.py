@@ -117,12 +117,14 @@ def bench_stream(bundle: Bundle, request: StreamRequest) -> StreamReport:
 
 def write_json(report: StreamReport) -> None:
     """One object on stdout; see docs/cli.md for the fields."""
+    from runtime.cpu import cpu_info
     from runtime.stream_bench import cheaper_by, paddle_row, whole_row
 
     stride_s = report.plan.stride_s
     value: dict[str, Any] = {
         "path": str(report.bundle.path),
         "model": report.bundle.card.name,
+        "cpu": cpu_info().model,
         "window_s": report.window_s,
         "plan": asdict(report.plan),
         "rows": [

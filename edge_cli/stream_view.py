@@ -64,7 +64,7 @@ def conditions(report: StreamReport) -> str:
     streams = "" if plan.streams == 1 else f", {plan.streams} streams at once"
     return (
         f"{frames} frames of {report.window_s:.3g} s, a prediction every {plan.stride_s:.3g} s"
-        f"{streams}, {plan.threads} threads, medians of {plan.rounds * plan.calls}"
+        f"{streams}, medians of {plan.rounds * plan.calls} on {plan.threads} threads"
     )
 
 
@@ -77,12 +77,14 @@ def draw(report: StreamReport, path: Path) -> None:
     from edge_cli.stream_picture import draw_streams
     from runtime.stream_bench import paddle_row
 
+    rival = paddle_row(report.rows)
+    times_what = "" if rival is None else "; x: times cheaper than Paddle Inference"
     draw_streams(
         path,
         report.rows,
         title=f"Cost of a prediction, {report.bundle.card.name}",
-        subtitle=conditions(report),
-        rival=paddle_row(report.rows),
+        subtitle=f"{conditions(report)}{times_what}",
+        rival=rival,
     )
 
 
@@ -111,10 +113,12 @@ def _show_ages(console: Console, report: StreamReport) -> None:
 
 
 def _show_remarks(console: Console, report: StreamReport) -> None:
-    """Engines, and all that has to be said with the figures."""
+    """Processor, engines, and all that has to be said with the figures."""
     from rich.markup import escape
 
-    console.print()
+    from runtime.cpu import cpu_info
+
+    console.print(f"\n{escape(cpu_info().model)}")
     engines = {row.engine: row for row in report.rows if row.engine}
     for engine, row in engines.items():
         console.print(escape(f"{name_of(row)}: {engine}"))
