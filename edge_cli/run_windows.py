@@ -120,6 +120,7 @@ def run_windows(
     """
     from edge_cli.run_header import header_of
     from edge_cli.run_sinks import RunStreams, open_sinks
+    from edge_cli.serve_options import open_page
     from edge_cli.summary import RunSummary
     from runtime.clip_classifier import Decoding
     from runtime.pipeline import FrameWatch, Stream, classify_streams
@@ -135,18 +136,22 @@ def run_windows(
                 say(f"{source.description}: the first result comes after {length_s:g} s")
         video = video_of(request, sources[0], stack)
         header = header_of(bundle, request, running, sources=sources, windows=windows)
-        sinks = stack.enter_context(
-            open_sinks(request, header, RunStreams.of(sources, header.sources, windows.window))
-        )
+        told = RunStreams.of(sources, header.sources, windows.window)
+        page = None
+        if request.serve is not None:
+            page = stack.enter_context(open_page(request.serve, header, told))
+        viewers = () if page is None else (page,)
+        sinks = stack.enter_context(open_sinks(request, header, told, viewers=viewers))
         summary = RunSummary()
         shown = _Shown(video, sinks, stop)
         preparation = Preparation(clip=card.clip, views=request.views_of(card.clip))
         neighbours = running.reusing.neighbours() if running.reusing else None
+        streams = [
+            Stream(source=source, sampler=windows.sampler(card.clip, source, neighbours))
+            for source in sources
+        ]
         predictions = classify_streams(
-            [
-                Stream(source=source, sampler=windows.sampler(card.clip, source, neighbours))
-                for source in sources
-            ],
+            streams,
             running.stream_model(preparation),
             Decoding(card=card, top_k=request.most_classes(), threshold=request.threshold),
             preparation=preparation,
@@ -164,7 +169,18 @@ def run_windows(
         finally:
             live = [source.dropped for source in sources if source.live]
             say(summary.line(dropped=sum(live) if live else None))
+            if not summary.windows and windows.grid and any(one.sampler.gaps for one in streams):
+                say(_only_gaps(windows.grid))
     sinks.check_seen()
+
+
+def _only_gaps(grid: GridSpec) -> str:
+    """Why a source that has frames gave no result."""
+    return (
+        f"hint: frames came more than {grid.gap_after_s:g} s apart, so that no window of"
+        f" {grid.frames} frames was ever complete; --gap-after {grid.gap_after_s * 4:g} or --gap"
+        " hold repeats them"
+    )
 
 
 class _Shown:

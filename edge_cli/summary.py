@@ -33,6 +33,11 @@ class RunSummary:
             self._reused.append(prediction.reused)
         self._resets[prediction.stream] = prediction.resets
 
+    @property
+    def windows(self) -> int:
+        """Windows so far."""
+        return len(self._latencies_ms)
+
     def line(self, *, dropped: int | None) -> str:
         """The summary.
 
@@ -42,7 +47,7 @@ class RunSummary:
         import numpy as np
 
         seconds = time.monotonic() - self._started_s
-        count = len(self._latencies_ms)
+        count = self.windows
         parts = [f"{count} window{'s' * (count != 1)} in {seconds:.1f} s"]
         if count:
             parts[0] += f" ({count / max(seconds, 1e-9):.1f}/s)"

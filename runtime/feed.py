@@ -25,6 +25,10 @@ _JOIN_S = 10.0
 class Sampler(Protocol):
     """What chooses frames and makes clips of them: `GridSampler`, `ClipSampler`."""
 
+    @property
+    def gaps(self) -> int:
+        """Gaps so far after which it started anew."""
+
     def wanted(self, time_s: float) -> bool:
         """Whether a frame is needed; asked once for each, possibly in another thread."""
 

@@ -231,6 +231,11 @@ class ClipSampler:
         self._epoch: int | None = None
         self._resets = 0
 
+    @property
+    def gaps(self) -> int:
+        """Windows on their own know no gaps."""
+        return 0
+
     def wanted(self, time_s: float) -> bool:
         """Every frame is wanted: which are taken depends on how many there are."""
         return True

@@ -16,6 +16,7 @@ from models.bundle import Bundle
 from tests.cli.command import FRAMES, NEEDS_ENGINES, edgecls, environment, failing
 from tests.staged_models import write_staged_bundle
 from tests.tiny_models import LABELS
+from tests.video_files import numbered_picture, write_video
 
 pytestmark = NEEDS_ENGINES
 
@@ -224,6 +225,32 @@ def test_closed_pipe_is_quiet(bundle: Bundle, video: Path) -> None:
     process.stderr.close()
     assert process.wait(30) == 141
     assert "rror" not in err
+
+
+@pytest.fixture(scope="module")
+def slideshow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A picture every two seconds."""
+    pictures = [numbered_picture(index) for index in range(8)]
+    return write_video(tmp_path_factory.mktemp("video") / "slides.mp4", pictures, fps=0.5)
+
+
+def test_frames_that_come_too_slowly(bundle: Bundle, slideshow: Path) -> None:
+    words = ("run", bundle.path, "-s", slideshow, "--format", "jsonl")
+    done = edgecls(*words)
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) == 1, "the header alone"
+    hint = done.stderr.splitlines()[-1]
+    assert hint.startswith("hint: frames came more than 1 s apart")
+    assert "--gap-after 4 or --gap hold" in hint
+    header, *windows = map(json.loads, edgecls(*words, "--gap-after", 4).stdout.splitlines())
+    assert header["grid"]["gap_after_s"] == 4.0
+    # The last picture is at 14 s, the last point before it at 13.875 s.
+    assert len(windows) == 53
+    assert max(window["held"] for window in windows) == 3
+    header, *windows = map(json.loads, edgecls(*words, "--gap", "hold").stdout.splitlines())
+    assert header["grid"]["gap"] == "hold"
+    assert [window["held"] for window in windows] == [2] * 7
+    assert {window["resets"] for window in windows} == {0}
 
 
 # -- work that windows share ---------------------------------------------------------------------
