@@ -5,7 +5,6 @@ The stages are parts of the INT8 graph itself, with its scales, so that they say
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,18 +12,16 @@ from pathlib import Path
 from calibration.clip_set import OnStep
 from calibration.report import TargetReport
 from calibration.stage_facts import StageCheck, StreamStages
-from models.card import BundleFile, ModelCard
-from models.errors import BackendError
+from models.card import ModelCard
 from models.stages import Stage
 from runtime.backends import backend_named
-from runtime.incremental import StagedModel, open_staged
-from runtime.incremental.walk import WalkReport, walk
-from runtime.session import SessionOptions
-
-logger = logging.getLogger(__name__)
+from runtime.incremental import StagedModel
+from runtime.incremental.trial import try_stages
 
 WALK_STEPS = 24
 """Clips of the walk on each engine."""
+
+_STEM = "stage"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,48 +57,31 @@ def staged(
     import onnx
 
     from runtime.temporal.cut import cut_into_stages
+    from runtime.temporal.files import write_stages
 
     cut = cut_into_stages(onnx.load(str(whole)))
     if not cut.stages:
-        return f"The INT8 graph is not cut into stages: {cut.temporal.reason}."
-    paths = tuple(scratch / f"stage{place}.onnx" for place in range(len(cut.stages)))
-    for one, path in zip(cut.stages, paths, strict=True):
-        path.write_bytes(one.model.SerializeToString(deterministic=True))
-    stages = tuple(
-        Stage(
-            kind=one.kind,
-            offsets=one.offsets,
-            inputs=one.inputs,
-            outputs=one.outputs,
-            macs=one.macs,
-            **BundleFile.of(path).model_dump(),
-        )
-        for one, path in zip(cut.stages, paths, strict=True)
+        return f"The INT8 graph has no stages: {cut.temporal.reason}."
+    stages = write_stages(cut, scratch, _STEM)
+    paths = tuple(scratch / stage.file for stage in stages)
+    trials = try_stages(
+        StagedModel(clip=card.clip, classes=card.classes, stages=stages, paths=paths),
+        whole,
+        card,
+        backends=[backend_named(name) for name in backends],
+        steps=WALK_STEPS,
+        on_walk=lambda done, total: on_step("checking stages", done, total),
     )
-    model = StagedModel(clip=card.clip, classes=card.classes, stages=stages, paths=paths)
     checks: list[StageCheck] = []
-    for backend in backends:
-        try:
-            found = _walked(model, whole, card, backend=backend, on_step=on_step)
-        except BackendError as error:
-            return (
-                f"The INT8 graph has no stages, as {backend} does not run them:"
-                f" {error.message.splitlines()[0]}"
-            )
-        if found is None:
-            continue
-        if not found.passed:
-            return (
-                f"The INT8 graph has no stages: on {backend} they differ from the whole graph by"
-                f" {found.max_rel_diff:.2g} of the range of the logits, {found.tolerance:.2g} is"
-                " allowed."
-            )
+    for trial in trials:
+        if trial.problem or trial.report is None:
+            return f"The INT8 graph has no stages: {trial.problem.splitlines()[0]}."
         checks.append(
             StageCheck(
-                backend=backend,
-                clips=found.clips,
-                max_rel_diff=found.max_rel_diff,
-                tolerance=found.tolerance,
+                backend=trial.backend,
+                clips=trial.report.clips,
+                max_rel_diff=trial.report.max_rel_diff,
+                tolerance=trial.report.tolerance,
             )
         )
     facts = StreamStages(
@@ -118,30 +98,3 @@ def with_stages(report: TargetReport, made: Staged | None) -> TargetReport:
     if made is None or report.target != "onnx":
         return report
     return report.model_copy(update={"stages": made.facts})
-
-
-def _walked(
-    model: StagedModel, whole: Path, card: ModelCard, *, backend: str, on_step: OnStep
-) -> WalkReport | None:
-    """Walk on one engine; None where it is not installed, or does not run the whole graph.
-
-    Raises:
-        BackendError: It runs the whole graph, but not the stages.
-    """
-    engine, options = backend_named(backend), SessionOptions()
-    if not engine.probe().ok:
-        return None
-    try:
-        session = engine.open(whole, card, options)
-    except BackendError as error:
-        logger.info("no check of stages on %s: %s", backend, error.message)
-        return None
-    title = f"checking stages on {backend}"
-    on_step(title, 0, WALK_STEPS)
-    with session, open_staged(model, engine, options) as parts:
-        return walk(
-            parts,
-            session,
-            steps=WALK_STEPS,
-            on_step=lambda done: on_step(title, done, WALK_STEPS),
-        )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from models.stages import Mixing, StageTensor, Temporal
 from runtime.temporal.constants import Constants
+from runtime.temporal.dense import with_dense_products
 from runtime.temporal.levels import Work, levels_worth_it, rows_per_step, step_macs
 from runtime.temporal.order import in_running_order
 from runtime.temporal.placement import place_shifts
@@ -162,7 +163,7 @@ def _graph(
         inputs=tuple(map(_tensor, writer.caches)),
         outputs=tuple(map(_tensor, outputs)),
         macs=macs,
-        model=writer.model(inputs, outputs),
+        model=with_dense_products(writer.model(inputs, outputs)),
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("nncf", reason="needs the `int8` extra")
 pytest.importorskip("onnxruntime", reason="needs the `int8` extra")
 
-import calibration.stages
+import runtime.incremental.trial
 from calibration.bundle_change import read_report
 from calibration.pipeline import Calibrated, calibrate
 from calibration.request import CalibrateRequest
@@ -123,7 +123,7 @@ def test_stages_that_differ_are_not_kept(tmp_path: Path, monkeypatch: pytest.Mon
     def far_off(*words: Any, **named: Any) -> WalkReport:
         return replace(walk(*words, **named), max_rel_diff=0.01)
 
-    monkeypatch.setattr(calibration.stages, "walk", far_off)
+    monkeypatch.setattr(runtime.incremental.trial, "walk", far_off)
     done = run(write_int8_bundle(tmp_path / "b", "shifted").path)
     assert int8_of(done).stages == ()
     (note,) = notes_on_stages(done)
@@ -139,7 +139,7 @@ def test_an_engine_that_runs_the_graph_but_not_its_stages(
     def refused(*words: Any, **named: Any) -> None:
         raise BackendError("Backend cpu could not load x: no.", hint="")
 
-    monkeypatch.setattr(calibration.stages, "open_staged", refused)
+    monkeypatch.setattr(runtime.incremental.trial, "open_staged", refused)
     done = run(write_int8_bundle(tmp_path / "b", "shifted").path)
     assert int8_of(done).stages == ()
     (note,) = notes_on_stages(done)
