@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edge_cli.inspect_view import count_in_words, macs_in_words, operators_in_words
+from edge_cli.temporal_view import mixing_in_words, stages_in_words, temporal_in_words
 from edge_cli.words import size_in_words
 from models.card import GraphFacts
 from models.diff import same_graphs
@@ -25,13 +26,17 @@ if TYPE_CHECKING:
 _LABELS_SHOWN = 3
 _ABSENT = "-"
 _CASES = ("certificate", "cases")
-_SECTIONS = ("model", "preprocessing", "operators", "graphs", "certificate", "provenance")
+_SECTIONS = (
+    *("model", "preprocessing", "operators", "graphs", "clips that overlap", "certificate"),
+    "provenance",
+)
 
 _SECTION_OF = {
     "clip": "preprocessing",
     "opset": "graphs",
     "variants": "graphs",
     "probe": "graphs",
+    "temporal": "clips that overlap",
     "certificate": "certificate",
     "provenance": "provenance",
 }
@@ -39,6 +44,11 @@ _SECTION_OF = {
 
 _NAMES = {
     "macs": "MACs per clip",
+    "macs_per_clip": "MACs per clip",
+    "macs_per_step": "MACs per step",
+    "mixing": "mixes frames",
+    "reason": "shared",
+    "temporal": "cost",
     "clip_length_s": "clip length",
     "segment_frame": "frame of a segment",
     "max_abs_diff": "max diff",
@@ -56,6 +66,11 @@ _PROVES = {"training": "the framework of the training", "graph": "the given ONNX
 
 _VALUES: Mapping[str, Callable[[Any], str]] = {
     "macs": count_in_words,
+    "macs_per_clip": count_in_words,
+    "macs_per_step": count_in_words,
+    "mixing": mixing_in_words,
+    "stages": stages_in_words,
+    "temporal": temporal_in_words,
     "parameters": "{:,}".format,
     "size_bytes": size_in_words,
     "sha256": lambda digest: f"{digest[:12]}…",
@@ -217,14 +232,14 @@ def _side_by_side(path: FieldPath, a: Any, b: Any) -> tuple[str, str]:
 def _in_words(leaf: str, value: Any) -> str:
     if value is None:
         return _ABSENT
+    if leaf in _VALUES:
+        return _VALUES[leaf](value)
     if isinstance(value, dict):
         return ", ".join(
             f"{_NAMES.get(key, key.replace('_', ' '))} {_in_words(key, inner)}"
             for key, inner in value.items()
             if inner is not None
         )
-    if leaf in _VALUES:
-        return _VALUES[leaf](value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):

@@ -11,6 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from edge_cli.temporal_view import temporal_rows
 from edge_cli.words import preprocessing_in_words, size_in_words
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def show_bundle(bundle: Bundle, console: Console) -> None:
         (card.name, _model(bundle)),
         ("preprocessing", _preprocessing(card)),
         ("graphs", _graphs(card)),
+        ("clips that overlap", _overlap(card)),
         ("certificate", _certificate(card.certificate)),
         ("provenance", _provenance(card)),
     )
@@ -134,9 +136,15 @@ def _graphs(card: ModelCard) -> Table:
     return _pairs((*rows, ("probe", probe), ("opset", str(card.opset))))
 
 
+def _overlap(card: ModelCard) -> Table:
+    stages = [(variant.title, variant.stages) for variant in card.variants if variant.stages]
+    return _pairs(temporal_rows(card.temporal, stages))
+
+
 def _variant(variant: Variant) -> tuple[tuple[str, str], ...]:
-    size = size_in_words(sum(file.size_bytes for file in variant.files))
-    names = " + ".join(file.file for file in variant.files)
+    files = [file for file in variant.files if file not in variant.stages]
+    size = size_in_words(sum(file.size_bytes for file in files))
+    names = " + ".join(file.file for file in files)
     file = (variant.title, f"{names}, {size}, sha256 {variant.sha256[:12]}…")
     if variant.int8 is not None:
         return file, *(("", line) for line in _int8(variant.int8))

@@ -119,6 +119,7 @@ def cards(draw: st.DrawFn) -> ModelCard:
         opset=draw(_COUNTS),
         parameters=draw(st.sampled_from([1000, 1001])),
         graph=draw(st.none() | graph),
+        temporal=draw(st.none() | _temporals()),
         variants=draw(_variants()),
         certificate=certificate(
             reference=draw(_WORDS),
@@ -128,6 +129,48 @@ def cards(draw: st.DrawFn) -> ModelCard:
             versions=draw(st.dictionaries(st.sampled_from(["numpy", "onnx"]), _WORDS)),
             **draw(st.fixed_dictionaries(figures)),
         ),
+    )
+
+
+def stages() -> list[dict[str, Any]]:
+    """A frame stage and a window stage."""
+    maps = {"name": "maps", "dtype": "float32", "shape": [256, 14, 14]}
+    file = {"sha256": "4" * 64, "size_bytes": 561_170, "macs": 203_664_384}
+    return [
+        {**file, "file": "stream.frame.onnx", "kind": "frame", "outputs": [maps]},
+        {**file, "file": "stream.window.onnx", "kind": "window", "inputs": [maps]},
+    ]
+
+
+def temporal(**changes: Any) -> dict[str, Any]:
+    """A shift after a third of the work, and the mean."""
+    return {
+        "mixing": [
+            {"node": "Concat_0", "kind": "shift", "reach": 1, "macs_before": 1_619_279_872},
+            {"node": "ReduceMean_0", "kind": "mean", "macs_before": 4_740_763_648},
+        ],
+        "macs_per_clip": 4_741_275_648,
+        "macs_per_step": 1_370_969_600,
+        "reason": "Before the shift every frame is computed once.",
+        **changes,
+    }
+
+
+@st.composite
+def _temporals(draw: st.DrawFn) -> dict[str, Any]:
+    mixing = st.fixed_dictionaries(
+        {
+            "node": st.sampled_from(["Concat_0", "Gemm_0"]),
+            "kind": st.sampled_from(["shift", "mean", "other"]),
+            "reach": st.integers(0, 1),
+            "macs_before": st.sampled_from([0, 10, 11]),
+        }
+    )
+    return temporal(
+        mixing=draw(st.lists(mixing, max_size=5)),
+        macs_per_clip=draw(st.sampled_from([0, 4_741_275_648, 4_741_275_649])),
+        macs_per_step=draw(st.sampled_from([0, 1_370_969_600])),
+        reason=draw(_WORDS),
     )
 
 
@@ -142,6 +185,7 @@ def _variants(draw: st.DrawFn) -> list[dict[str, Any]]:
             sha256=draw(_DIGESTS),
             size_bytes=draw(_SIZES),
             check=draw(st.none() | st.just(CHECK)),
+            stages=draw(st.sampled_from([[], stages()])),
         )
         for precision, batch in [("fp32", None), *chosen]
     ]

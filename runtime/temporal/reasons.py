@@ -42,8 +42,10 @@ def _behind(work: Work, stages: int, shifts: int) -> list[str]:
     counts = work.rows[1:stages]
     if not counts:
         return []
-    where = "it" if shifts == 1 else "the first shift" if len(counts) == 1 else "the next shifts"
-    numbers = ", ".join(map(str, counts))
+    where = "it" if shifts == 1 else "that one"
+    if len(counts) > 1:
+        where = f"the first {len(counts)}"
+    numbers = " and ".join(filter(None, (", ".join(map(str, counts[:-1])), str(counts[-1]))))
     return [f"behind {where} {numbers} of {work.frames} frames change with every new one"]
 
 

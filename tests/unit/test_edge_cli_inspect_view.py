@@ -14,7 +14,7 @@ from rich.console import Console
 from edge_cli.inspect_view import count_in_words, show_bundle
 from models.bundle import Bundle
 from models.card import ModelCard
-from tests.cards import CHECK, a_card, cards, certificate, variant
+from tests.cards import CHECK, a_card, cards, certificate, stages, temporal, variant
 
 FACTS: dict[str, Any] = {"macs": 34_615_033_856, "nodes": {"Conv": 55, "Einsum": 2}}
 
@@ -136,3 +136,31 @@ def test_operators_break_behind_commas_only() -> None:
     listed = [line.strip("│ ") for line in lines if "Operator" in line]
     assert len(listed) > 5
     assert all(line.endswith(",") for line in listed[:-1])
+
+
+def test_a_model_with_stages_says_what_clips_share() -> None:
+    words = said(a_card(temporal=temporal(), variants=[variant(stages=stages())]))
+    assert "shift by 1 frame at Concat_0, behind 34% of the work" in words
+    assert "mean over all frames at ReduceMean_0, behind 100% of the work" in words
+    assert "costs 1/3.5 of a whole one: 71% of the multiply-accumulates are kept" in words
+    assert "fp32 2 stage graphs, 1.1 MB" in words
+    assert "frame: stream.frame.onnx, 561.2 kB, 200.7 kB kept per frame" in words
+    assert "fp32 model.onnx, 97.3 MB, sha256 333333333333…" in words
+
+
+def test_a_model_without_stages_says_so() -> None:
+    card = a_card(temporal=temporal(macs_per_step=4_741_275_648))
+    assert "none in this bundle" in said(card)
+    assert "costs as much as any other" in said(card)
+    assert "the bundle was made before edgecls looked" in said(a_card())
+
+
+def test_many_shifts_take_three_lines() -> None:
+    shifts = [
+        {"node": f"Concat_{at}", "kind": "shift", "reach": 1, "macs_before": at} for at in range(33)
+    ]
+    words = said(a_card(temporal=temporal(mixing=shifts)))
+    assert "Concat_0" in words
+    assert "… 31 more of the same kind" in words
+    assert "Concat_32" in words
+    assert "Concat_1," not in words
