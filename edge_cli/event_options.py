@@ -161,7 +161,7 @@ MqttOption = Annotated[
         show_default=False,
         envvar="EDGECLS_MQTT",
         show_envvar=False,
-        help="Publish every event: mqtt[s]://[user@]host[:port]/TOPIC; also from EDGECLS_MQTT.",
+        help="Publish every event: mqtt://USER@HOST:PORT/TOPIC, or mqtts; also from EDGECLS_MQTT.",
         rich_help_panel=_OUTPUTS,
     ),
 ]

@@ -8,19 +8,15 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 from typing_extensions import Self
 
 from models.errors import OutputError
-from runtime.opencv import quiet_opencv
 from runtime.records import Frame, Picture, ScoredLabel
+from runtime.video_writer import CONTAINERS, VideoWriter
 
 logger = logging.getLogger(__name__)
-
-ENCODERS: dict[str, str] = {".mp4": "mp4v", ".mkv": "mp4v", ".avi": "MJPG"}
-"""Codec by file name extension; each is compiled into the OpenCV wheels."""
 
 _LEAST_FREE_BYTES = 16 * 1024 * 1024
 _FREE_CHECK_EVERY = 32
@@ -30,15 +26,16 @@ _LONGEST_FILL_S = 10.0
 class AnnotatedVideo:
     """A video file that shows what the model said.
 
-    Use it as a context manager. Frames go to a hidden temporary file beside the target, which
-    takes the target's place when the block ends well (or by Ctrl-C, the usual end of a live
-    recording) and the file was read back. After any other exception nothing is left behind.
+    Use it as a context manager. Frames go to `NAME.PID.part.mp4` beside the target, which takes the
+    target's place when the block ends well (or by Ctrl-C, the usual end of a live recording).
+    After any other exception nothing is left behind; after `kill -9` or a power cut the partial
+    file is, and plays as far as it was written.
 
     The frame rate of the file is constant; to play in real time, the frame before a gap is
     repeated over it (for up to 10 s), and frames that come faster than the rate are left out.
 
     Args:
-        path: Target; its extension chooses container and codec, see `ENCODERS`.
+        path: Target; its extension chooses container and codec, see `CONTAINERS`.
         fps: Frame rate of the file.
 
     Raises:
@@ -46,8 +43,8 @@ class AnnotatedVideo:
     """
 
     def __init__(self, path: Path, fps: float) -> None:
-        if path.suffix.lower() not in ENCODERS:
-            known = ", ".join(ENCODERS)
+        if path.suffix.lower() not in CONTAINERS:
+            known = ", ".join(CONTAINERS)
             raise OutputError(
                 f"{path} cannot be written: the extension {path.suffix or '(none)'!s} is not one"
                 f" of {known}.",
@@ -57,12 +54,10 @@ class AnnotatedVideo:
             raise OutputError(f"A video needs a frame rate above 0 and up to 1000, got {fps}.")
         self._path = path
         self._fps = fps
-        self._partial = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
-        self._writer: Any = None
-        self._shown: Any = None
-        self._size = (0, 0)
+        self._partial = path.with_name(f"{path.stem}.{os.getpid()}.part{path.suffix}")
+        self._writer: VideoWriter | None = None
+        self._shown: Picture | None = None
         self._origin_s = 0.0
-        self._written = 0
         _check_writable(path, self._partial)
 
     def write(self, frame: Frame, top: Sequence[ScoredLabel]) -> None:
@@ -75,23 +70,25 @@ class AnnotatedVideo:
         Raises:
             OutputError: The encoder does not start, or the disk is full.
         """
-        import cv2
-
-        if self._writer is None:
-            self._start(frame)
-        copies = self._copies_due(frame.time_s)
+        writer = self._writer
+        if writer is None:
+            writer = self._writer = self._started(frame)
+        copies = self._copies_due(frame.time_s, writer.count)
         if copies == 0:
             return
-        bgr = cv2.cvtColor(annotated(frame.picture, top), cv2.COLOR_RGB2BGR)
-        if (bgr.shape[1], bgr.shape[0]) != self._size:
-            bgr = cv2.resize(bgr, self._size)
+        picture = annotated(frame.picture, top)
         # What was shown last stays on over a gap; only then comes the new picture.
-        for shown in (*[self._shown] * (copies - 1), bgr):
-            self._writer.write(shown)
-            if self._written % _FREE_CHECK_EVERY == 0:
-                self._check_space()
-            self._written += 1
-        self._shown = bgr
+        before = picture if self._shown is None else self._shown
+        try:
+            for shown in (*[before] * (copies - 1), picture):
+                if writer.count % _FREE_CHECK_EVERY == 0:
+                    self._check_space()
+                writer.write(shown)
+        except OSError as error:
+            if isinstance(error, OutputError):
+                raise
+            raise self._incomplete(error) from error
+        self._shown = picture
 
     def __enter__(self) -> Self:
         return self
@@ -102,40 +99,44 @@ class AnnotatedVideo:
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._writer is not None:
-            self._writer.release()
-            self._writer = None
+        writer, self._writer = self._writer, None
+        wanted = kind is None or (issubclass(kind, KeyboardInterrupt) and writer is not None)
         try:
-            if kind is None or (issubclass(kind, KeyboardInterrupt) and self._written):
-                self._publish()
+            if writer is not None:
+                self._complete(writer, wanted=wanted)
+            if wanted:
+                self._publish(0 if writer is None else writer.count)
         finally:
             self._partial.unlink(missing_ok=True)
 
-    def _start(self, frame: Frame) -> None:
-        quiet_opencv()
-        import cv2
-
+    def _started(self, frame: Frame) -> VideoWriter:
         height, width = frame.picture.shape[:2]
-        self._size = (width, height)
         self._origin_s = frame.time_s
-        codec = ENCODERS[self._path.suffix.lower()]
-        self._writer = cv2.VideoWriter(
-            str(self._partial.absolute()),
-            cv2.CAP_FFMPEG,
-            cv2.VideoWriter.fourcc(*codec),
-            self._fps,
-            self._size,
-        )
-        if not self._writer.isOpened():
+        try:
+            return VideoWriter(self._partial, fps=self._fps, width=width, height=height)
+        except OSError as error:
             raise OutputError(
-                f"{self._path} cannot be written: OpenCV's {codec} encoder does not start for"
-                f" {width}x{height} pictures at {self._fps:g} fps.",
+                f"{self._path} cannot be written: the encoder does not start for"
+                f" {width}x{height} pictures at {self._fps:g} fps ({error.strerror}).",
                 hint="Try another container: --save annotated.avi",
-            )
+            ) from error
 
-    def _copies_due(self, time_s: float) -> int:
+    def _complete(self, writer: VideoWriter, *, wanted: bool) -> None:
+        try:
+            writer.close()
+        except OSError as error:
+            if wanted:
+                raise self._incomplete(error) from error
+
+    def _incomplete(self, error: OSError) -> OutputError:
+        return OutputError(
+            f"{self._path} could not be written completely: {error.strerror or error}.",
+            hint=f"df -h {self._path.parent}",
+        )
+
+    def _copies_due(self, time_s: float, written: int) -> int:
         """How often this frame must be written for the file to keep pace with `time_s`."""
-        due = round((time_s - self._origin_s) * self._fps) + 1 - self._written
+        due = round((time_s - self._origin_s) * self._fps) + 1 - written
         longest = max(1, round(_LONGEST_FILL_S * self._fps))
         if due > longest:
             self._origin_s += (due - longest) / self._fps
@@ -151,28 +152,17 @@ class AnnotatedVideo:
                 hint=f"df -h {self._path.parent}",
             )
 
-    def _publish(self) -> None:
-        """Read the temporary file back and move it to its place.
-
-        The encoder reports no write error; a full disk shows in a file that does not open or
-        lacks frames.
-        """
-        if self._written == 0:
+    def _publish(self, written: int) -> None:
+        """Move the partial file to its place."""
+        if written == 0:
             raise OutputError(f"{self._path} was not written: there was no frame.")
-        readable = _frames_readable(self._partial)
-        if readable < self._written:
-            raise OutputError(
-                f"{self._path} could not be written completely: {self._written} frames were"
-                f" encoded, {readable} can be read back. The disk may be full.",
-                hint=f"df -h {self._path.parent}",
-            )
         try:
             self._partial.replace(self._path)
         except OSError as error:
             raise OutputError(
                 f"{self._path} cannot be written: {error.strerror or error}."
             ) from error
-        logger.info("%s: %d frames written", self._path, self._written)
+        logger.info("%s: %d frames written", self._path, written)
 
 
 def annotated(picture: Picture, top: Sequence[ScoredLabel]) -> Picture:
@@ -257,14 +247,6 @@ def _check_writable(path: Path, partial: Path) -> None:
     if path.is_dir():
         raise OutputError(f"{path} is a folder; a video file was expected.")
     try:
-        str(path.absolute()).encode("utf-8")
-    except UnicodeEncodeError as error:  # on which OpenCV would crash
-        shown = str(path).encode("utf-8", "backslashreplace").decode("utf-8")
-        raise OutputError(
-            f"{shown} cannot be written: its name or folder is not UTF-8.",
-            hint="--save annotated.mp4",
-        ) from error
-    try:
         with partial.open("wb"):
             partial.unlink()
     except OSError as error:
@@ -272,20 +254,3 @@ def _check_writable(path: Path, partial: Path) -> None:
             f"{path} cannot be written: {error.strerror or error}.",
             hint=f"mkdir -p {path.parent}" if not path.parent.exists() else f"ls -ld {path.parent}",
         ) from error
-
-
-def _frames_readable(path: Path) -> int:
-    """Number of frames in a video file; 0 when it does not open."""
-    quiet_opencv()
-    import cv2
-
-    capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
-    try:
-        if not capture.isOpened():
-            return 0
-        count = 0
-        while capture.grab():
-            count += 1
-        return count
-    finally:
-        capture.release()

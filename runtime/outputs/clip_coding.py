@@ -4,50 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from runtime.outputs.clip_ring import CodedPicture
+from runtime.raw_file import RawFile
 from runtime.records import Picture
+from runtime.video_coding import FRAGMENTED_MP4, plain_errors, usable_codec
 
 CLOCK = 90_000
 """Ticks per second of all times in the files."""
 
 KEY_EVERY_S = 1.0
-_CODECS: tuple[tuple[str, dict[str, str]], ...] = (
-    ("libx264", {"preset": "ultrafast", "tune": "zerolatency", "crf": "25"}),
-    ("mpeg4", {"qmin": "4", "qmax": "8"}),
-)
-"""The first one that this PyAV was built with; neither holds pictures back."""
-
-_MP4 = {
-    "movflags": "frag_keyframe+empty_moov+default_base_moof",
-    "frag_duration": "500000",  # microseconds
-    "flush_packets": "1",
-}
-"""A fragment every half second, complete in itself: what was written before a crash plays."""
-
-
-def coded_size(width: int, height: int, *, most_lines: int) -> tuple[int, int]:
-    """Width and height of what is coded: even, no more than `most_lines` high, same shape."""
-    scale = min(1.0, most_lines / height)
-    return max(2, round(width * scale / 2) * 2), max(2, round(height * scale / 2) * 2)
-
-
-@contextlib.contextmanager
-def _plain_errors() -> Iterator[None]:
-    """What FFmpeg says as an OSError."""
-    import av
-
-    try:
-        yield
-    except av.FFmpegError as error:
-        raise OSError(error.errno, error.strerror) from error
-    except ValueError as error:
-        raise OSError(None, str(error)) from error
 
 
 class ClipEncoder:
@@ -61,7 +30,7 @@ class ClipEncoder:
         OSError: The encoder does not start.
     """
 
-    @_plain_errors()
+    @plain_errors()
     def __init__(self, width: int, height: int) -> None:
         import av
 
@@ -69,7 +38,7 @@ class ClipEncoder:
         self._origin_s: float | None = None
         self._last_tick = -1
         self._next_key_s = 0.0
-        name, options = next(one for one in _CODECS if one[0] in av.codecs_available)
+        name, options = usable_codec()
         # The container is never written: it makes the encoder put its parameters where the
         # header of an MP4 file wants them, and is the template of the files' streams.
         self._container: Any = av.open(io.BytesIO(), "w", format="mp4")
@@ -85,7 +54,7 @@ class ClipEncoder:
         self._clock = context.time_base.denominator
         self._container.start_encoding()
 
-    @_plain_errors()
+    @plain_errors()
     def encode(self, picture: Picture, time_s: float) -> list[CodedPicture]:
         """Encode a picture.
 
@@ -125,7 +94,7 @@ class ClipEncoder:
 
     def close(self) -> None:
         """Free the encoder; idempotent."""
-        with contextlib.suppress(OSError), _plain_errors():
+        with contextlib.suppress(OSError), plain_errors():
             self._container.close()
 
 
@@ -140,17 +109,17 @@ class ClipFile:
         OSError: The file cannot be made.
     """
 
-    @_plain_errors()
+    @plain_errors()
     def __init__(self, path: Path, template: Any) -> None:
         import av
 
         self._path = path
         self._partial = path.with_name(f"{path.stem}.part.mp4")
-        self._file = _WholeWrites(self._partial)
+        self._file = RawFile(self._partial)
         self._first_s: float | None = None
         self.last_s = 0.0
         try:
-            self._container: Any = av.open(self._file, "w", format="mp4", options=_MP4)
+            self._container: Any = av.open(self._file, "w", format="mp4", options=FRAGMENTED_MP4)
             self._stream: Any = self._container.add_stream_from_template(template)
         except BaseException:
             self._file.close()
@@ -161,7 +130,7 @@ class ClipFile:
         """Length so far."""
         return 0.0 if self._first_s is None else self.last_s - self._first_s
 
-    @_plain_errors()
+    @plain_errors()
     def add(self, picture: CodedPicture) -> None:
         """Append a picture; the first one is a key picture.
 
@@ -189,7 +158,7 @@ class ClipFile:
         """
         try:
             try:
-                with _plain_errors():
+                with plain_errors():
                     self._container.close()
             finally:
                 self._file.sync()
@@ -197,41 +166,3 @@ class ClipFile:
             self._file.check()
         finally:
             self._partial.replace(self._path)
-
-
-class _WholeWrites(io.RawIOBase):
-    """An unbuffered file whose writes are whole or remembered as failed."""
-
-    def __init__(self, path: Path) -> None:
-        self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-        self._failure: OSError | None = None
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        left = memoryview(data)
-        size = len(left)
-        if self._failure is None:
-            try:
-                while left:
-                    left = left[os.write(self._handle, left) :]
-            except OSError as error:
-                self._failure = error
-        return size
-
-    def check(self) -> None:
-        """Raise what a write met."""
-        if self._failure is not None:
-            raise OSError(self._failure.errno, self._failure.strerror)
-
-    def sync(self) -> None:
-        """Bring it onto the disk as far as that goes."""
-        with contextlib.suppress(OSError):
-            os.fsync(self._handle)
-
-    def close(self) -> None:
-        if self._handle >= 0:
-            os.close(self._handle)
-            self._handle = -1
-        super().close()

@@ -9,9 +9,10 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime.outputs.clip_coding import ClipEncoder, ClipFile, coded_size
+from runtime.outputs.clip_coding import ClipEncoder, ClipFile
 from runtime.outputs.clip_ring import ClipRing, CodedPicture
 from runtime.records import Frame
+from runtime.video_coding import coded_size
 
 logger = logging.getLogger(__name__)
 

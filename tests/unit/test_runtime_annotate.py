@@ -1,20 +1,25 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
+import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
 from models.errors import OutputError
-from runtime.annotate import ENCODERS, AnnotatedVideo, annotated
+from runtime.annotate import AnnotatedVideo, annotated
 from runtime.records import Frame, Picture, ScoredLabel
 from runtime.sources import open_source
+from runtime.video_coding import CODECS
+from runtime.video_writer import CONTAINERS
 from tests.fakes import frame_at
 
 TOP = (
@@ -101,7 +106,7 @@ def test_odd_names(label: str) -> None:
 # --- writing --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("suffix", [*ENCODERS, ".MP4"])
+@pytest.mark.parametrize("suffix", [*CONTAINERS, ".MP4"])
 def test_file_plays_back_frame_by_frame(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"out{suffix}"
     with AnnotatedVideo(path, 25.0) as video:
@@ -238,11 +243,70 @@ def test_no_frame_at_all(tmp_path: Path) -> None:
     assert left_behind(tmp_path) == []
 
 
-def test_encoder_that_does_not_start(tmp_path: Path) -> None:
+def test_encoder_that_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.video_writer.usable_codec", lambda: ("h264_no_such", {}))
     video = AnnotatedVideo(tmp_path / "out.mp4", 25.0)
-    with pytest.raises(OutputError, match=r"mp4v encoder does not start for 1x1"), video:
-        video.write(frame_at(0.0, picture=grey(0, width=1, height=1)), TOP)
+    with pytest.raises(OutputError, match=r"encoder does not start for 64x48"), video:
+        video.write(frame_at(0.0, picture=grey(0, width=64, height=48)), TOP)
     assert left_behind(tmp_path) == []
+
+
+@pytest.mark.parametrize("suffix", CONTAINERS)
+def test_tiny_pictures(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"out{suffix}"
+    with AnnotatedVideo(path, 25.0) as video:
+        for index in range(3):
+            video.write(frame_at(index / 25, index, picture=grey(0, width=1, height=1)), TOP)
+    with open_source(str(path)) as source:
+        assert [frame.picture.shape for frame in source] == [(2, 2, 3)] * 3
+
+
+@pytest.mark.parametrize("fps", [0.5, 7.0, 29.97, 240.0])
+def test_rates(tmp_path: Path, fps: float) -> None:
+    path = tmp_path / "out.mp4"
+    with AnnotatedVideo(path, fps) as video:
+        write_all(video, ramp(30, fps=fps))
+    with open_source(str(path)) as source:
+        times_s = [frame.time_s for frame in source]
+    assert times_s == pytest.approx([index / fps for index in range(30)], abs=0.002)
+
+
+def test_without_x264(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.video_coding.CODECS", CODECS[1:])
+    with AnnotatedVideo(tmp_path / "out.mp4", 25.0) as video:
+        write_all(video, ramp(30))
+    with open_source(str(tmp_path / "out.mp4")) as source:
+        assert sum(1 for _ in source) == 30
+
+
+@pytest.mark.parametrize("suffix", CONTAINERS)
+def test_kill_9_leaves_a_video_that_plays(tmp_path: Path, suffix: str) -> None:
+    program = f"""
+import pathlib, sys
+from runtime.annotate import AnnotatedVideo
+from tests.unit.test_runtime_annotate import TOP, grey
+from tests.fakes import frame_at
+with AnnotatedVideo(pathlib.Path({str(tmp_path)!r}) / "out{suffix}", 25.0) as video:
+    for index in range(10**9):
+        video.write(frame_at(index / 25, index, picture=grey(index % 256)), TOP)
+        if index == 200:
+            print(flush=True)
+"""
+    child = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
+    )
+    assert child.stdout is not None
+    child.stdout.readline()
+    child.kill()
+    child.wait()
+    child.stdout.close()
+    (name,) = left_behind(tmp_path)
+    assert name == f"out.{child.pid}.part{suffix}"
+    count = 0
+    with av.open(str(tmp_path / name)) as film, contextlib.suppress(av.FFmpegError):
+        for _ in film.decode(video=0):
+            count += 1
+    assert count >= 150
 
 
 def test_disk_that_is_nearly_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,7 +326,7 @@ def small_files_only() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@pytest.mark.parametrize("suffix", list(ENCODERS))
+@pytest.mark.parametrize("suffix", list(CONTAINERS))
 @pytest.mark.usefixtures("small_files_only")
 def test_disk_that_fills_up_while_writing(tmp_path: Path, suffix: str) -> None:
     rng = np.random.default_rng(0)
@@ -286,7 +350,10 @@ def test_target_that_became_a_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="names are bytes on Linux only")
-def test_a_name_that_is_not_utf_8_is_an_error_not_a_crash(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="is not UTF-8"):
-        AnnotatedVideo(tmp_path / os.fsdecode(b"out\xff.mp4"), 25.0)
-    assert left_behind(tmp_path) == []
+def test_a_name_that_is_not_utf_8(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"out\xff.mp4")
+    with AnnotatedVideo(path, 25.0) as video:
+        write_all(video, ramp(5))
+    path.rename(tmp_path / "out.mp4")
+    with open_source(str(tmp_path / "out.mp4")) as source:
+        assert sum(1 for _ in source) == 5

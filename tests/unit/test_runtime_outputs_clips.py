@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import runtime.outputs.clip_coding as clip_coding
 import runtime.outputs.clip_recorder as clip_recorder
+import runtime.video_coding as video_coding
 from models.errors import OutputError
 from runtime.events import Event, EventChange
 from runtime.outputs.clip_recorder import ClipSettings
@@ -183,10 +183,10 @@ def test_frames_that_come_too_fast_or_not_at_all(tmp_path: Path) -> None:
 
 
 def test_pictures_are_scaled_to_even_sizes() -> None:
-    assert clip_coding.coded_size(1920, 1080, most_lines=720) == (1280, 720)
-    assert clip_coding.coded_size(641, 361, most_lines=720) == (640, 360)
-    assert clip_coding.coded_size(1, 1, most_lines=720) == (2, 2)
-    assert clip_coding.coded_size(300, 3000, most_lines=720) == (72, 720)
+    assert video_coding.coded_size(1920, 1080, most_lines=720) == (1280, 720)
+    assert video_coding.coded_size(641, 361, most_lines=720) == (640, 360)
+    assert video_coding.coded_size(1, 1, most_lines=720) == (2, 2)
+    assert video_coding.coded_size(300, 3000, most_lines=720) == (72, 720)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (2000, 17), (17, 900)])
@@ -202,7 +202,7 @@ def test_pictures_of_any_size(tmp_path: Path, size: tuple[int, int]) -> None:
 
 
 def test_without_x264(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clip_coding, "_CODECS", clip_coding._CODECS[1:])
+    monkeypatch.setattr(video_coding, "CODECS", video_coding.CODECS[1:])
     recorder = clips(tmp_path)
     for tick in range(60):
         recorder.frame(frame(tick), 0)
