@@ -29,6 +29,7 @@ from edge_cli.options import AUTO, BundleArgument, ThreadsOption, open_bundle_ar
 from edge_cli.progress import waiting
 from edge_cli.run_output import say
 from edge_cli.run_request import Format, Gap, Precision, Reuse, RunRequest, Sampling, Views
+from edge_cli.serve_options import ServeOption, ServeTokenOption, serve_asked
 from models.errors import UsageError
 
 if TYPE_CHECKING:
@@ -163,6 +164,8 @@ def run(
     webhook: WebhookOption = None,
     mqtt: MqttOption = None,
     queue_dir: QueueDirOption = None,
+    serve: ServeOption = None,
+    serve_token: ServeTokenOption = None,
 ) -> None:
     """Classify a camera or a video, window by window.
 
@@ -213,6 +216,7 @@ def run(
             mqtt=tuple(mqtt or ()),
             queue_dir=queue_dir,
         ),
+        serve=serve_asked(serve, serve_token),
     )
     _execute(open_bundle_argument(bundle), request)
 

@@ -12,6 +12,7 @@ from edge_cli.event_request import EventRequest, OutputRequest
 from models.errors import UsageError
 
 if TYPE_CHECKING:
+    from edge_cli.serve_options import ServeRequest
     from models.spec import ClipSpec
     from runtime.views import Views as ViewCount
 
@@ -95,6 +96,7 @@ class RunRequest:
         threads: Threads of the engine.
         events: Smoothing and events.
         outputs: Where results and events go besides stdout.
+        serve: The watch page; None for none.
 
     Raises:
         UsageError: A number is out of range, or an option has no meaning with another.
@@ -119,6 +121,7 @@ class RunRequest:
     threads: int | None
     events: EventRequest = field(default_factory=EventRequest)
     outputs: OutputRequest = field(default_factory=OutputRequest)
+    serve: ServeRequest | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:
@@ -155,6 +158,12 @@ class RunRequest:
                 f"--sampling {self.sampling.value} gives one result: nothing to smooth, and no"
                 " event that begins or ends.",
                 hint="Leave out the options about events, or --sampling sliding.",
+            )
+        if self.sampling.whole and self.serve is not None:
+            raise UsageError(
+                f"--serve has no meaning with --sampling {self.sampling.value}, which gives one"
+                " result at the end.",
+                hint="Leave out --serve, or --sampling sliding.",
             )
         self._check_several()
         if self.views is not None and self.sampling is Sampling.DENSE:

@@ -89,6 +89,9 @@ class RunSinks:
     ) -> None:
         self._outputs = [*outputs, *viewers]
         self._viewers = tuple(viewers)
+        # A page shows events in any case; lines about them are written if they were asked for.
+        asked = request.events.given or request.outputs.of_events
+        self._told_of_events = self._outputs if asked else list(viewers)
         self._watch = watch
         self._clips = clips
         self._until = request.events.until
@@ -183,7 +186,7 @@ class RunSinks:
             began_at_s = time.time() - age_s - max(0.0, change.time_s - event.start_s)
         clip = None if self._clips is None else self._clips.event(change)
         news = EventNews(change=change, began_at_s=began_at_s, clip=clip)
-        for output in self._outputs:
+        for output in self._told_of_events:
             output.event(news)
         if change.kind == "start" and event.label in self._until:
             self.reached = True
@@ -235,7 +238,7 @@ def open_sinks(
     from runtime.events import EventWatch
 
     events, wanted = request.events, request.outputs
-    with_events = events.given or wanted.of_events
+    with_events = events.given or wanted.of_events or bool(viewers)
     rules = events.rules(header.labels) if with_events else None
     smoothing = events.smoothing(streams.stride_s or 1.0)
     watch = None

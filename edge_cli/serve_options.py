@@ -13,12 +13,10 @@ from edge_cli.run_output import say
 from models.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from models.card import ModelCard
+    from edge_cli.render import RunHeader
+    from edge_cli.run_sinks import RunStreams
     from runtime.serve.address import Address
     from runtime.serve.output import PageOutput
-    from runtime.sources import FrameSource
 
 ServeOption = Annotated[
     str | None,
@@ -26,6 +24,7 @@ ServeOption = Annotated[
         "--serve",
         metavar="[HOST]:PORT",
         show_default=False,
+        rich_help_panel="Outputs",
         help="Serve a page to watch the run, with /metrics and /healthz; this machine only,"
         " unless HOST says otherwise.",
     ),
@@ -37,6 +36,7 @@ ServeTokenOption = Annotated[
         "--serve-token",
         metavar="FILE",
         show_default=False,
+        rich_help_panel="Outputs",
         help="Ask viewers for the token in FILE, which is made if absent;"
         " or set EDGECLS_SERVE_TOKEN.",
     ),
@@ -85,22 +85,13 @@ def serve_asked(serve: str | None, token_file: Path | None) -> ServeRequest | No
     return ServeRequest(address=address, token=token)
 
 
-def open_page(
-    asked: ServeRequest,
-    card: ModelCard,
-    sources: Sequence[FrameSource],
-    *,
-    engine: str,
-    window_s: float,
-) -> PageOutput:
+def open_page(asked: ServeRequest, header: RunHeader, streams: RunStreams) -> PageOutput:
     """Start to serve, and say where.
 
     Args:
         asked: Where.
-        card: Of the model.
-        sources: Open, in the order of their numbers.
-        engine: What computes the model, for people.
-        window_s: Length of a window.
+        header: Of the results.
+        streams: The sources.
 
     Raises:
         MissingExtra: The extra `serve` is not installed.
@@ -113,13 +104,16 @@ def open_page(
 
     board = LiveBoard(
         RunFacts(
-            model=card.name,
-            engine=engine,
+            model=str(header.facts["model"]),
+            engine=f"{header.facts['engine']}, {header.facts['precision']}",
             version=edgecls_version(),
-            window_s=window_s,
-            labels=tuple(card.labels),
+            window_s=streams.window_s or 0.0,
+            labels=header.labels,
         ),
-        [StreamFacts(name=source.description, live=source.live) for source in sources],
+        [
+            StreamFacts(name=name, live=live)
+            for name, live in zip(streams.names, streams.live, strict=True)
+        ],
     )
     server = WatchServer(board, asked.address, asked.token)
     say(f"page: {server.url}{'' if asked.token is None else '   (asks for the token)'}")

@@ -4,6 +4,7 @@
 const SLOTS = 5;
 const LONGEST_S = 120;
 const SHORTEST_S = 20;
+const NOTABLE = 0.05; // a class that never reached this is not drawn
 const CERTAIN = 0.02; // below this a class that is not listed is drawn at 0
 
 class Chart {
@@ -76,7 +77,7 @@ class Chart {
     }
     const newest = shown.length ? shown[shown.length - 1].top : [];
     if (newest.length) peaks.set(newest[0][0], 2);
-    const best = [...peaks].sort((a, b) => b[1] - a[1]).slice(0, SLOTS).map((pair) => pair[0]);
+    const best = [...peaks].filter((pair) => pair[1] >= NOTABLE).sort((a, b) => b[1] - a[1]).slice(0, SLOTS).map((pair) => pair[0]);
     this.slots = this.slots.map((label) => (best.includes(label) ? label : null));
     for (const label of best) {
       if (!this.slots.includes(label)) this.slots[this.slots.indexOf(null)] = label;

@@ -160,7 +160,7 @@ function showEvents() {
     const open = event.end === null && event.kind === "action";
     const lasted = event.end === null || event.start === null ? "" : duration(event.end - event.start);
     row.append(cell(open ? "still on" : lasted, open ? "number lasting" : "number"));
-    row.append(cell(event.peak === null ? "" : percent(event.peak), "number"));
+    row.append(cell(event.peak === null || open ? "" : percent(event.peak), "number"));
     return row;
   }));
   streams.forEach((stream) => {
