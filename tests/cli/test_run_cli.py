@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -195,6 +196,37 @@ def test_signal_ends_with_a_summary(
     assert 2 <= windows < 1000, "stopped long before the end"
     assert all(json.loads(line)["type"] == "window" for line in out.splitlines())
     assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"], "kept, and whole"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize(
+    "sources", [("demo", "replay:demo"), ("replay:demo",), ("replay:demo", "replay:demo")]
+)
+def test_signal_does_not_wait_for_the_grid(bundle: Bundle, sources: tuple[str, ...]) -> None:
+    """Frames of the grid are two seconds apart; the signal takes hold at the next of any."""
+    words = [word for source in sources for word in ("-s", source)]
+    words = [str(bundle.path), *words, "--window", "8", "--format", "jsonl"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edge_cli", "run", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    killer = threading.Timer(60, process.kill)
+    killer.start()
+    assert process.stdout is not None
+    assert json.loads(process.stdout.readline())["type"] == "header"
+    time.sleep(0.2)
+    sent_s = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate()
+    took_s = time.monotonic() - sent_s
+    killer.cancel()
+    assert process.returncode == 0, err
+    assert err.splitlines()[-1].startswith("summary: ")
+    assert "Traceback" not in err
+    assert took_s < 10, "the source alone would have gone on for 24 s"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX pipes")
