@@ -32,9 +32,14 @@ class PageOutput(ClosesOnExit):
         self._server = server
         self._wall_clock = wall_clock
         self._began_at_s: dict[str, float] = {}
+        self._last: dict[int, Prediction] = {}
 
     def prediction(self, prediction: Prediction) -> None:
-        """Show a result."""
+        """Show a result; and a gap, if its stream was started anew since the one before."""
+        before = self._last.get(prediction.stream)
+        self._last[prediction.stream] = prediction
+        if before is not None and prediction.resets > before.resets:
+            self._gap(before, prediction)
         self.board.prediction(prediction)
 
     def frame(self, frame: Frame, stream: int) -> None:
@@ -66,6 +71,24 @@ class PageOutput(ClosesOnExit):
                 end_s=event.end_s,
                 peak=event.peak,
                 text=", ".join(words),
+            )
+        )
+
+    def _gap(self, before: Prediction, after: Prediction) -> None:
+        """Show the time from the end of one window to the beginning of the next."""
+        lasted_s = max(0.0, after.start_s - before.end_s)
+        length_s = after.end_s - after.start_s
+        self.board.event(
+            BoardEvent(
+                id=f"gap-{after.stream}-{after.resets}",
+                stream=after.stream,
+                kind="source",
+                label="gap",
+                at_s=self._wall_clock() - length_s - lasted_s,
+                start_s=before.end_s,
+                end_s=before.end_s + lasted_s,
+                peak=None,
+                text="windows begin anew",
             )
         )
 

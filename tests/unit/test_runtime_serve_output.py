@@ -39,5 +39,20 @@ def test_what_the_page_is_told() -> None:
     assert output.notes() == ()
 
 
+def test_a_gap_is_shown() -> None:
+    clock = Clock(1000.0)
+    shown = board(("a", "b"))
+    with PageOutput(
+        shown, WatchServer(shown, address_from_text(":0"), None), wall_clock=clock
+    ) as output:
+        output.prediction(prediction(end_s=10.0))
+        output.prediction(prediction(end_s=3.0, stream=1, resets=2))
+        output.prediction(prediction(end_s=16.0, resets=1))
+        output.prediction(prediction(end_s=17.0, resets=1))
+        (event,) = shown.events_after(0)[1]
+    assert (event.kind, event.label, event.stream, event.peak) == ("source", "gap", 0, None)
+    assert (event.start_s, event.end_s, event.at_s) == (10.0, 14.0, 994.0)
+
+
 def server_port(output: PageOutput) -> int:
     return output._server.port

@@ -5,6 +5,7 @@ const HISTORY = 600;
 const SHOWN_CLASSES = 5;
 const SHOWN_EVENTS = 50;
 const PICTURES_AT_ONCE = 4;
+const SILENT_S = 4;
 
 const byId = (id) => document.getElementById(id);
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
@@ -78,7 +79,12 @@ class Stream {
   count(state) {
     let text = state.text;
     if (!text && state.status === "stalled") text = `no frames for ${Math.round(state.since_frame_s || 0)} s`;
-    this.show(state.status, text);
+    let status = state.status;
+    if (!text && status === "live" && this.facts.live && state.since_frame_s > SILENT_S) {
+      status = "waiting";
+      text = `no frames for ${Math.round(state.since_frame_s)} s`;
+    }
+    this.show(status, text);
     const share = state.frames ? ` (${percent(Math.min(1, state.dropped / state.frames))})` : "";
     this.find(".dropped").textContent = `${state.dropped}${state.dropped ? share : ""}`;
   }
