@@ -64,14 +64,18 @@ def usable_cpus(*, root: Path = Path("/")) -> int:
     Args:
         root: Folder that holds `proc` and `sys`; another one in tests.
     """
-    if hasattr(os, "sched_getaffinity"):
-        allowed = len(os.sched_getaffinity(0))
-    else:
-        allowed = os.cpu_count() or 1
+    allowed = allowed_cpus()
     quota = _cgroup_quota(root)
     if quota is not None:
         allowed = min(allowed, max(1, -int(-quota // 1)))
     return max(1, allowed)
+
+
+def allowed_cpus() -> int:
+    """Number of CPUs that this process may run on, at least 1; a quota of time does not count."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _cgroup_quota(root: Path) -> float | None:

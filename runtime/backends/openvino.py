@@ -32,7 +32,7 @@ from runtime.backends._openvino_stage import OpenVinoStageSession
 from runtime.backends._ort import check_graph
 from runtime.batches import in_fixed_batches
 from runtime.closing import ClosesOnExit
-from runtime.cpu import usable_cpus
+from runtime.cpu import allowed_cpus, usable_cpus
 from runtime.session import Backend, Probe, Session, SessionOptions, Tensor, check_input
 from runtime.stage_session import StageSession
 
@@ -90,9 +90,22 @@ def _open_stage(path: Path, stage: Stage, options: SessionOptions) -> StageSessi
         shared_core(openvino),
         path,
         stage,
-        settings=_settings(options),
+        settings={**_settings(options), **_shared_threads(options)},
         engine=f"{_NAME} {_release(openvino)} {_DEVICE}",
     )
+
+
+def _shared_threads(options: SessionOptions) -> dict[str, Any]:
+    """Let stage graphs, which run one after another, share their threads.
+
+    With threads for each, workers that are busy elsewhere leave tasks behind that nobody collects:
+    on a busy machine with 2 cores memory grew by 2 KB with every inference (OpenVINO 2026.4.1), and
+    a step took 12.4 ms instead of 11.5. Shared threads are as many as the process has CPUs, so
+    this is left out where fewer are asked for.
+    """
+    if (options.threads or usable_cpus()) < allowed_cpus():
+        return {}
+    return {"EXCLUSIVE_ASYNC_REQUESTS": True}
 
 
 def _settings(options: SessionOptions) -> dict[str, Any]:
