@@ -36,15 +36,17 @@ def main() -> None:
     for _ in range(3):
         classify()
     say({"ready": {"engine": f"PaddleX {paddlex.__version__}"}})
+    cpu_ms: list[float] = []
     for line in sys.stdin:
         if line.strip() == "end":
-            say({"peak_memory_bytes": peak_memory_bytes()})
+            say({"peak_memory_bytes": peak_memory_bytes(), "cpu_ms": cpu_ms})
             return
         times_ms = []
         for _ in range(int(line)):
-            start_s = time.perf_counter()
+            start_s, start_cpu_s = time.perf_counter(), time.process_time()
             classify()
             times_ms.append((time.perf_counter() - start_s) * 1e3)
+            cpu_ms.append((time.process_time() - start_cpu_s) * 1e3)
         say(times_ms)
 
 

@@ -93,6 +93,8 @@ class StreamRow:
         engine: What ran; empty when nothing did.
         median_ms: Median time of a prediction.
         p95_ms: 95th percentile of the same.
+        cpu_ms: Median time that all threads computed for a prediction, which other programs
+            disturb less. Threads that wait for one another without sleeping count.
         one_core_ms: Median time of a prediction with one thread on one CPU.
         peak_memory_mib: Largest resident memory of the process, engine and all.
         stream_memory_mib: What every further stream takes; None where nothing is kept.
@@ -106,6 +108,7 @@ class StreamRow:
     engine: str = ""
     median_ms: float | None = None
     p95_ms: float | None = None
+    cpu_ms: float | None = None
     one_core_ms: float | None = None
     peak_memory_mib: float | None = None
     stream_memory_mib: float | None = None
@@ -215,6 +218,7 @@ class _Result:
         one_core = None
         if self.one_core_ms:
             one_core = median(self.one_core_ms) / plan.streams
+        used_ms = self.ended.get("cpu_ms")
         peak, kept = self.ended.get("peak_memory_bytes"), self.facts.get("stream_bytes")
         return StreamRow(
             backend=self.entry.backend,
@@ -223,6 +227,7 @@ class _Result:
             engine=str(self.facts.get("engine", "")),
             median_ms=float(np.median(per_ms)) if per_ms.size else None,
             p95_ms=float(np.percentile(per_ms, 95)) if per_ms.size else None,
+            cpu_ms=median(used_ms) / plan.streams if used_ms else None,
             one_core_ms=one_core,
             peak_memory_mib=None if peak is None else peak / 2**20,
             stream_memory_mib=None if kept is None else kept / 2**20,

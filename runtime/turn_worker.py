@@ -24,13 +24,11 @@ class Measured:
         call: What is timed.
         before: Called before every call, outside of its time.
         facts: Told when it is ready, as JSON.
-        at_end: More that is told at the end, besides the peak memory.
     """
 
     call: Callable[[], object]
     facts: dict[str, Any]
     before: Callable[[], object] = lambda: None
-    at_end: Callable[[], dict[str, Any]] = dict
 
 
 def serve(prepare: Callable[[dict[str, Any]], Measured]) -> None:
@@ -55,19 +53,23 @@ def serve(prepare: Callable[[dict[str, Any]], Measured]) -> None:
         _say(answers, {"reason": error.message})
         return
     _say(answers, {"ready": measured.facts})
+    cpu_ms: list[float] = []
     for line in sys.stdin:
         if line.strip() == "end":
-            _say(answers, {"peak_memory_bytes": peak_memory_bytes(), **measured.at_end()})
+            _say(answers, {"peak_memory_bytes": peak_memory_bytes(), "cpu_ms": cpu_ms})
             return
-        _say(answers, [timed_ms(measured) for _ in range(int(line))])
+        turn = [timed_ms(measured) for _ in range(int(line))]
+        cpu_ms += [used for _, used in turn]
+        _say(answers, [passed for passed, _ in turn])
 
 
-def timed_ms(measured: Measured) -> float:
-    """Milliseconds of one call."""
+def timed_ms(measured: Measured) -> tuple[float, float]:
+    """Milliseconds of one call that passed, and that all threads of this process computed."""
     measured.before()
-    start_s = time.perf_counter()
+    start_s, start_cpu_s = time.perf_counter(), time.process_time()
     measured.call()
-    return (time.perf_counter() - start_s) * 1e3
+    passed_s, used_s = time.perf_counter() - start_s, time.process_time() - start_cpu_s
+    return passed_s * 1e3, used_s * 1e3
 
 
 def hold_cpus(count: int | None) -> None:

@@ -36,7 +36,7 @@ if order["dies"] or (order["dies_alone"] and order.get("cpus") == 1):
 print(json.dumps({"ready": {"engine": f"fake {order['threads']}"}}), flush=True)
 for line in sys.stdin:
     if line.strip() == "end":
-        print(json.dumps({"peak_memory_bytes": 3 << 20}), flush=True)
+        print(json.dumps({"peak_memory_bytes": 3 << 20, "cpu_ms": [7.0, 8.0]}), flush=True)
         break
     print(json.dumps([10.0 * order.get("cpus", 0) + 20.0] * int(line)), flush=True)
 """
@@ -62,6 +62,7 @@ def test_rows_hold_both_races_in_the_order_of_the_entries() -> None:
     assert (first.backend, second.backend) == ("one", "two")
     assert (first.median_ms, first.p95_ms, first.one_core_ms) == (20.0, 20.0, 30.0)
     assert (first.engine, first.peak_memory_mib, first.note) == ("fake 2", 3.0, "note of one")
+    assert first.cpu_ms == 7.5
     assert first.streams_per_core(0.3) == pytest.approx(10.0)
     assert told[0] == "2 threads: loading one fp32"
     assert told[-1] == "one core: measuring"
@@ -138,6 +139,7 @@ def test_real_engines_are_measured_in_every_way(tmp_path: Path) -> None:
     for one in rows:
         assert one.median_ms is not None
         assert one.one_core_ms is not None
+        assert one.cpu_ms is not None
         assert one.peak_memory_mib is not None
         assert (one.stream_memory_mib is None) == (one.way == "whole")
 
