@@ -75,7 +75,7 @@ class ClipRecorder:
         self._waiting_bytes = 0
         self._live = live
         self.left_out = 0
-        self.written: list[Path] = []
+        self.written = 0
         self.failed = 0
         self._ring = ClipRing(settings.pre_roll_s + settings.held_back_s, limit_bytes=_RING_BYTES)
         self._encoder: ClipEncoder | None = None
@@ -209,7 +209,7 @@ class ClipRecorder:
         try:
             _check_room(self._settings.folder)
             self._clip = ClipFile(path, self._encoder.template)
-            self.written.append(path)
+            self.written += 1
             for picture in pictures:
                 self._clip.add(picture)
         except OSError as error:

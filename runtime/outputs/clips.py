@@ -99,7 +99,7 @@ class EventClips:
     def notes(self) -> tuple[str, ...]:
         """What is to be said at the end."""
         found = []
-        written = sum(len(one.recorder.written) for one in self._streams)
+        written = sum(one.recorder.written for one in self._streams)
         if written:
             found.append(f"clips: {written} in {self._settings.folder}")
         left_out = sum(one.recorder.left_out for one in self._streams)

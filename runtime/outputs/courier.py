@@ -15,6 +15,9 @@ logger = logging.getLogger(__name__)
 
 FIRST_WAIT_S = 1.0
 LONGEST_WAIT_S = 300.0
+SAID_AT = 2
+"""Failures in a row that are worth a word; a single one is not, for weeks on end."""
+
 REFUSALS = 3
 """A delivery that the receiver refuses so often is given up."""
 
@@ -137,14 +140,14 @@ class Courier:
         name = self._transport.description
         if outcome.kind == "later":
             self._failures += 1
-            if self._failures == 1:
+            if self._failures == SAID_AT:
                 waiting = _counted(self._queue.waiting)
                 logger.warning("%s: %s; trying again, %s waiting", name, outcome.reason, waiting)
             self._closing.wait(self._wait_s(self._failures, outcome.after_s))
             return
-        if self._failures:
+        if self._failures >= SAID_AT:
             logger.warning("%s: reached again", name)
-            self._failures = 0
+        self._failures = 0
         if outcome.kind == "sent":
             self.sent += 1
         else:

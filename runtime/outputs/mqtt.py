@@ -40,17 +40,7 @@ class Mqtt:
         self, url: str, *, password: str | None = None, timeout_s: float = TIMEOUT_S
     ) -> None:
         parts = checked_url(url, tuple(PORTS), option="--mqtt")
-        topic = urllib.parse.unquote(parts.path.strip("/"))
-        if not topic or len(topic.encode("utf-8", "replace")) > _LONGEST_TOPIC:
-            raise UsageError(
-                "The address of --mqtt names no topic, or too long a one.",
-                hint="--mqtt mqtt://broker.example.org/home/door",
-            )
-        if parts.query or parts.fragment or "+" in topic or "#" in topic or not topic.isprintable():
-            raise UsageError(
-                "The topic of --mqtt holds +, #, ? or characters that are not printable.",
-                hint="--mqtt mqtt://broker.example.org/home/door",
-            )
+        topic = topic_of(url)
         self.description = f"mqtt {parts.scheme}://{parts.netloc.rpartition('@')[2]}/..."
         self._topic = topic
         self._timeout_s = timeout_s
@@ -121,3 +111,24 @@ class Mqtt:
 
     def _on_disconnect(self, client: Any, data: Any, flags: Any, reason: Any, more: Any) -> None:
         self._connected.clear()
+
+
+def topic_of(url: str) -> str:
+    """The topic in an address, without slashes at its ends.
+
+    Raises:
+        UsageError: It is no address, or the topic cannot be published to.
+    """
+    parts = checked_url(url, tuple(PORTS), option="--mqtt")
+    topic = urllib.parse.unquote(parts.path.strip("/"))
+    if not topic or len(topic.encode("utf-8", "replace")) > _LONGEST_TOPIC:
+        raise UsageError(
+            "The address of --mqtt names no topic, or too long a one.",
+            hint="--mqtt mqtt://broker.example.org/home/door",
+        )
+    if parts.query or parts.fragment or "+" in topic or "#" in topic or not topic.isprintable():
+        raise UsageError(
+            "The topic of --mqtt holds +, #, ? or characters that are not printable.",
+            hint="--mqtt mqtt://broker.example.org/home/door",
+        )
+    return topic

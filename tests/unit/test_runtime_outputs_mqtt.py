@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from models.errors import MissingExtra, UsageError
 from runtime.outputs.courier import Courier
 from runtime.outputs.delivery_queue import DeliveryQueue
-from runtime.outputs.mqtt import Mqtt
+from runtime.outputs.mqtt import Mqtt, topic_of
 from tests.mqtt_broker import NEEDS_BROKER, Broker, Listener
 from tests.webhook_server import free_port
 
@@ -83,7 +86,9 @@ def test_passwords(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
             listener.wait_for("door/events", 2)
         sender = courier(tmp_path, f"mqtt://cam:wr0ng@{address}")
         sender.post(b'{"number": 2}')
-        time.sleep(2.5)
+        until_s = time.monotonic() + 15
+        while not caplog.messages and time.monotonic() < until_s:
+            time.sleep(0.05)
         sender.close(grace_s=0.1)
     said = " ".join([*caplog.messages, *sender.notes()])
     assert "refuses the connection" in said
@@ -98,6 +103,30 @@ def test_the_end_does_not_wait_for_a_broker_that_is_away(tmp_path: Path) -> None
     started_s = time.monotonic()
     sender.close(grace_s=0.5)
     assert time.monotonic() - started_s < 1.8
+
+
+@NEEDS_BROKER
+def test_the_end_does_not_wait_for_a_broker_that_hangs(tmp_path: Path) -> None:
+    with Broker(tmp_path, free_port()) as broker:
+        sender = courier(tmp_path, f"mqtt://127.0.0.1:{broker.port}/door")
+        sender.post(b"{}")
+        while sender.sent < 1:
+            time.sleep(0.02)
+        broker.hang()
+        sender.post(b"{}")
+        time.sleep(0.2)
+        started_s = time.monotonic()
+        sender.close(grace_s=0.5)
+        assert time.monotonic() - started_s < 1.8
+        (note,) = sender.notes()
+        assert "1 delivery left" in note
+
+
+@settings(max_examples=200, deadline=None)
+@given(url=st.text(max_size=40) | st.from_regex(r"mqtts?://.{0,30}", fullmatch=True))
+def test_any_text_as_address_is_an_address_or_an_error(url: str) -> None:
+    with contextlib.suppress(UsageError):
+        topic_of(url)
 
 
 @pytest.mark.parametrize(
