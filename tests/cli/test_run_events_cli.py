@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -310,3 +311,38 @@ def test_a_full_disk_ends_a_run_on_a_file(tmp_path: Path, monkeypatch: pytest.Mo
         assert len(json_lines(text)) > 10
     finally:
         subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_costs_a_live_run_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8k", "none", str(folder)], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("needs the right to mount a small file system")
+    try:
+        began_s = time.time()
+        done = called(
+            *("run", "--source", f"replay:{demo_file(tmp_path)}", "--backend", "cpu"),
+            *("--format", "jsonl", "--output", f"jsonl:{folder}/out.jsonl", "--on", "0.2"),
+            *("--max-windows", "40"),
+            monkeypatch=monkeypatch,
+        )
+        assert done.code == 0, done.err
+        lines = json_lines(done.out)
+        assert sum(line["type"] == "window" for line in lines) == 40
+        text = (folder / "out.jsonl").read_text()
+        kept = json_lines(text)
+        assert text.endswith("\n")
+        assert kept == [line for line in lines if line in kept]
+        assert f"{len(lines) - len(kept)} lines left out" in done.err
+        assert sum("leaving lines out" in line for line in caplog.messages) >= 1
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+    # A live source tells the time of day.
+    first = events(lines)[0]
+    at = datetime.fromisoformat(first["began_at"].replace("Z", "+00:00")).timestamp()
+    assert began_s < at < time.time()
