@@ -5,6 +5,7 @@ The stages are parts of the INT8 graph itself, with its scales, so that they say
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +76,8 @@ def staged(
     checks: list[StageCheck] = []
     for trial in trials:
         if trial.problem or trial.report is None:
-            return f"The INT8 graph has no stages: {trial.problem.splitlines()[0]}."
+            reason = trial.problem.splitlines()[0].replace(f"{scratch}{os.sep}", "")
+            return f"The INT8 graph has no stages: {reason}."
         checks.append(
             StageCheck(
                 backend=trial.backend,

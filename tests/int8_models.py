@@ -15,7 +15,7 @@ from models.extras import import_onnxruntime
 from models.spec import ClipSpec
 from tests.tiny_models import LABELS, write_tiny_bundle
 
-Kind = Literal["easy", "shifted", "sensitive", "hopeless"]
+Kind = Literal["easy", "shifted", "residual", "sensitive", "hopeless"]
 
 SENSITIVE = "Conv_1"
 """The layer that INT8 ruins in the network of that kind."""
@@ -28,7 +28,8 @@ def write_int8_bundle(folder: Path, kind: Kind, *, seed: int = 0) -> Bundle:
 
     A layer that is hit has weights of 100 for a channel that is always 0. They change nothing,
     but set the scale: all its other weights, of about 0.1, become 0 as INT8. `sensitive` has one
-    layer of that kind, `hopeless` has three of four. `shifted` has a temporal shift instead.
+    layer of that kind, `hopeless` has three of four. `shifted` has a temporal shift instead,
+    `residual` one on the long way of a block with a shortcut.
     """
     bundle = write_tiny_bundle(folder, crop=32)
     clip = bundle.card.clip
@@ -97,7 +98,7 @@ def _save(path: Path, kind: Kind, clip: ClipSpec, constants: dict[str, NDArray[A
     nodes = [helper.make_node("Reshape", ["clips", "pictures"], ["x0"], name="Reshape_0")]
     for place in range(3):
         reads = f"x{place}" if place == 0 else f"y{place}"
-        if kind == "shifted" and place == 2:
+        if kind in ("shifted", "residual") and place == 2:
             nodes += _shift(reads, "shifted", clip, constants)
             reads = "shifted"
         names = [reads, f"kernel{place}", f"bias{place}"]
@@ -108,8 +109,11 @@ def _save(path: Path, kind: Kind, clip: ClipSpec, constants: dict[str, NDArray[A
                 "Conv", names, [f"x{place + 1}"], name=f"Conv_{place}", strides=stride, pads=pads
             )
         )
-        relu = helper.make_node("Relu", [f"x{place + 1}"], [f"y{place + 1}"], name=f"Relu_{place}")
-        nodes.append(relu)
+        sums = f"x{place + 1}"
+        if kind == "residual" and place == 2:
+            sums = "sums"
+            nodes.append(helper.make_node("Add", ["y2", "x3"], [sums], name="Add_0"))
+        nodes.append(helper.make_node("Relu", [sums], [f"y{place + 1}"], name=f"Relu_{place}"))
     nodes += [
         helper.make_node("GlobalAveragePool", ["y3"], ["x4"], name="GlobalAveragePool_0"),
         helper.make_node("Reshape", ["x4", "flat"], ["x5"], name="Reshape_1"),

@@ -45,9 +45,10 @@ class GraphWriter:
         return output
 
     def copy(self, node: NodeProto, inputs: Sequence[str], outputs: Sequence[str]) -> None:
-        """Add a node of the model with other tensors."""
+        """Add a node of the model with other tensors; it may be added more than once."""
         made = type(node)()
         made.CopyFrom(node)
+        made.name = outputs[0]
         del made.input[:], made.output[:]
         made.input.extend(inputs)
         made.output.extend(outputs)

@@ -73,13 +73,16 @@ def test_verify_shows_every_graph(calibrated: Path, monkeypatch: pytest.MonkeyPa
     done = called("verify", calibrated, monkeypatch=monkeypatch)
     assert done.code == 0, done.err
     assert all(len(line) <= 80 for line in done.out.splitlines())
-    assert done.out.count(" pass") == 4
+    assert done.out.count(" pass") == 8  # two graphs, whole and in stages, on two engines
     rows = [line for line in done.out.splitlines() if line.endswith(" pass")]
-    assert [" int8 " in row for row in rows] == [False, True, False, True]
+    assert [" int8 " in row for row in rows] == [False, False, True, True] * 2
+    assert [" in stages " in row for row in rows] == [False, True] * 4
     check = json.loads((calibrated / "card.json").read_text())["variants"][1]["check"]
     done = called("verify", calibrated, "--json", monkeypatch=monkeypatch)
-    allowed = [one["tolerance"] for one in json.loads(done.out)["comparisons"]]
+    comparisons = json.loads(done.out)["comparisons"]
+    allowed = [one["tolerance"] for one in comparisons if not one["staged"]]
     assert allowed == pytest.approx([0.001, 1.5 * check["max_rel_diff"]] * 2)
+    assert all(one["max_rel_diff"] < 1e-5 for one in comparisons if one["staged"])
 
 
 def test_verify_fails_for_an_int8_graph_that_is_off(

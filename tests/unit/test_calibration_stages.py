@@ -51,10 +51,10 @@ def notes_on_stages(done: Calibrated) -> list[str]:
     return [note for note in done.report.notes if "stages" in note]
 
 
-@pytest.fixture(scope="module")
-def shifted(tmp_path_factory: pytest.TempPathFactory) -> Calibrated:
+@pytest.fixture(scope="module", params=["shifted", "residual"])
+def shifted(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Calibrated:
     folder = tmp_path_factory.mktemp("stages") / "b"
-    return run(write_int8_bundle(folder, "shifted").path)
+    return run(write_int8_bundle(folder, request.param).path)
 
 
 def test_the_graph_is_cut_at_its_shift(shifted: Calibrated) -> None:
