@@ -44,7 +44,7 @@ def _behind(work: Work, stages: int, shifts: int) -> list[str]:
         return []
     where = "it" if shifts == 1 else "that one"
     if len(counts) > 1:
-        where = f"the first {len(counts)}"
+        where = f"the first {len(counts)} of them"
     numbers = " and ".join(filter(None, (", ".join(map(str, counts[:-1])), str(counts[-1]))))
     return [f"behind {where} {numbers} of {work.frames} frames change with every new one"]
 

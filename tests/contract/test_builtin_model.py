@@ -66,7 +66,20 @@ def test_card_counts_its_own_graph() -> None:
 def test_verified_on_every_engine() -> None:
     report = verify_bundle(open_bundle(None))
     assert report.passed
-    assert len(report.comparisons) == len(BACKENDS)
+    assert len(report.comparisons) == 2 * len(BACKENDS), "whole and in stages"
+
+
+def test_stages_are_those_of_its_own_graph() -> None:
+    onnx = pytest.importorskip("onnx", reason="needs the `convert` extra")
+    from runtime.temporal.cut import cut_into_stages
+
+    bundle = open_bundle(None)
+    cut = cut_into_stages(onnx.load(str(bundle.model_path())))
+    assert bundle.card.temporal == cut.temporal
+    stages = bundle.card.variants[0].stages
+    assert [(one.kind, one.offsets, one.inputs, one.outputs, one.macs) for one in stages] == [
+        (one.kind, one.offsets, one.inputs, one.outputs, one.macs) for one in cut.stages
+    ]
 
 
 def test_training_normalises_as_the_runtime_does() -> None:
