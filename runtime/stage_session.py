@@ -15,7 +15,7 @@ Array = NDArray[Any]
 
 
 class StageSession(Closeable, Protocol):
-    """One stage graph, loaded. It keeps nothing between two calls: the caches are the caller's.
+    """One stage graph, loaded. It keeps no rows between two calls: the caches are the caller's.
 
     Think twice before widening it: whatever is added here, every engine and every fake owes.
     """
@@ -42,7 +42,8 @@ class StageSession(Closeable, Protocol):
 
         Args:
             inputs: C-contiguous, in the order of `stage_inputs`: `frames`, or the caches and
-                `rows`. Not modified, not kept.
+                `rows`. Not modified; an array that was given before may have other content now,
+                but must not have been resized in place.
             outputs: Written to: C-contiguous arrays of M rows, in the order of `stage_outputs`,
                 sharing no memory with the inputs.
 

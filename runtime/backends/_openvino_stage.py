@@ -55,7 +55,7 @@ class OpenVinoStageSession(ClosesOnExit):
         self._core = core
         self._settings = settings
         self._slots = 0
-        self._requests: dict[int, Any] = {}
+        self._requests: dict[int, tuple[Any, dict[int, Array]]] = {}
         with engine_errors(self._backend, loading(path)):
             self._model = core.read_model(str(path))
             ends = [_ends(self._model.inputs), _ends(self._model.outputs)]
@@ -84,7 +84,7 @@ class OpenVinoStageSession(ClosesOnExit):
             for count in set(self._requests).difference(counts):
                 del self._requests[count]
             for count in sorted(set(counts).difference(self._requests)):
-                self._requests[count] = self._compiled(count)
+                self._requests[count] = (self._compiled(count), {})
 
     def compute(self, inputs: Sequence[Array], outputs: Sequence[Array]) -> None:
         """Compute rows; see `StageSession.compute`.
@@ -125,9 +125,11 @@ class OpenVinoStageSession(ClosesOnExit):
         return self._core.compile_model(self._model, _DEVICE, self._settings).create_infer_request()
 
     def _infer(self, inputs: Sequence[Array], outputs: Sequence[Array]) -> None:
-        request = self._requests[len(inputs[-1])]
+        request, bound = self._requests[len(inputs[-1])]
         for index, array in zip(self._inputs, inputs, strict=True):
-            request.set_input_tensor(index, self._tensor(array, shared_memory=True))
+            if bound.get(index) is not array:  # caches are the same in every call
+                bound[index] = array
+                request.set_input_tensor(index, self._tensor(array, shared_memory=True))
         for index, array in zip(self._outputs, outputs, strict=True):
             request.set_output_tensor(index, self._tensor(array, shared_memory=True))
         request.infer()
