@@ -100,6 +100,8 @@ class ReadAhead(ClosesOnExit):
                 waiting = list(self._waiting)
                 self._waiting = deque(frame for frame in waiting if wanted(frame.time_s))
                 self._skipped += len(waiting) - len(self._waiting)
+                # There may be room now.
+                self._changed.notify_all()
             if self._thread is None and not self._stopping:
                 self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 self._thread.start()

@@ -102,13 +102,18 @@ class FileSource(ClosesOnExit):
     def _decoded(self) -> Iterator[Decoded]:
         frame, decode_ms = self._first, self._first_ms
         self._first = None
+        epoch, size = 0, None
         while frame is not None:
+            if size is not None and size != shown_size(frame):
+                epoch += 1
+            size = shown_size(frame)
             blank = Frame(
                 picture=_NOTHING,
                 index=self._count,
                 time_s=self._repair.repair(self._count, self._video.time_s(frame)),
                 arrived_s=time.monotonic(),
                 decode_ms=decode_ms,
+                epoch=epoch,
             )
             yield Decoded(
                 time_s=blank.time_s,

@@ -104,6 +104,32 @@ def test_frames_own_their_pictures(source: FrameSource) -> None:
     np.testing.assert_array_equal(second.picture, before)
 
 
+def test_unwanted_frames_are_left_out(source: FrameSource) -> None:
+    asked: list[float] = []
+
+    def every_second(time_s: float) -> bool:
+        asked.append(time_s)
+        return len(asked) % 2 == 0
+
+    frames = list(itertools.islice(source.frames(every_second), 3))
+    assert len(frames) == 3
+    # In order, each once, and at least as far as the frames that came.
+    assert asked == sorted(set(asked))
+    assert set(asked[1::2]) >= {frame.time_s for frame in frames}
+    if not source.live:
+        assert [frame.index for frame in frames] == [1, 3, 5]
+        assert [frame.time_s for frame in frames] == asked[1:6:2]
+    assert source.skipped >= len(frames)
+
+
+def test_reading_on_takes_up_what_is_wanted_now(source: FrameSource) -> None:
+    first = next(source.frames())
+    # A source may have read ahead: these are asked for too.
+    second = next(source.frames(lambda time_s: time_s > first.time_s))
+    assert second.index > first.index
+    assert second.time_s > first.time_s
+
+
 def test_describes_itself(source: FrameSource) -> None:
     assert source.description
     assert "\n" not in source.description
