@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 from runtime.serve import feed
 from runtime.serve.access import Access
 from runtime.serve.board import LiveBoard
-from runtime.serve.guard import Guard
+from runtime.serve.guard import Guard, Receive, Scope, Send
 from runtime.serve.metrics import metrics_text
 from runtime.serve.pictures import Encoded, Pictures
 from runtime.serve.viewers import TooManyViewers, Viewers
@@ -139,7 +139,7 @@ class WatchPage:
             return _busy()
         return _response(b"", status=204)
 
-    async def _mjpeg(self, request: Request) -> Response:
+    async def _mjpeg(self, request: Request) -> Response | _Counted:
         stream = self._stream_number(request)
         if stream is None:
             return _text(404, "There is no such stream.")
@@ -150,12 +150,12 @@ class WatchPage:
             kind=f"multipart/x-mixed-replace; boundary={BOUNDARY}",
         )
 
-    async def _feed(self, request: Request) -> Response:
+    async def _feed(self, request: Request) -> Response | _Counted:
         return self._streamed("feed", request, self._messages(), kind="text/event-stream")
 
     def _streamed(
         self, viewer: str, request: Request, chunks: AsyncIterator[bytes], *, kind: str
-    ) -> Response:
+    ) -> Response | _Counted:
         """A response without end, counted while it lasts."""
         from starlette.responses import StreamingResponse
 
@@ -165,16 +165,8 @@ class WatchPage:
             self._viewers.enter(viewer)
         except TooManyViewers:
             return _busy()
-        viewers = self._viewers
-
-        class Counted(StreamingResponse):
-            async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-                try:
-                    await super().__call__(scope, receive, send)
-                finally:
-                    viewers.leave(viewer)
-
-        return Counted(chunks, headers={"content-type": kind, "x-accel-buffering": "no"})
+        headers = {"content-type": kind, "x-accel-buffering": "no"}  # proxies shall not hold back
+        return _Counted(StreamingResponse(chunks, headers=headers), self._viewers, viewer)
 
     async def _parts(self, stream: int) -> AsyncIterator[bytes]:
         number = 0
@@ -213,6 +205,22 @@ class WatchPage:
     def _stream_number(self, request: Request) -> int | None:
         stream = _number(request.path_params["stream"], otherwise=-1)
         return stream if 0 <= stream < self._board.stream_count else None
+
+
+class _Counted:
+    """An answer whose viewer leaves when it is over, however it ends."""
+
+    def __init__(self, response: Response, viewers: Viewers, kind: str) -> None:
+        self._response = response
+        self._viewers = viewers
+        self._kind = kind
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
+        try:
+            await self._response(scope, receive, send)
+        finally:
+            self._viewers.leave(self._kind)
 
 
 def _assets() -> dict[str, bytes]:

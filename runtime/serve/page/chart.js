@@ -97,7 +97,8 @@ class Chart {
       ink.fillText(share ? `${share * 100} %` : "0", box.left - 7, y(share));
     }
     ink.textBaseline = "alphabetic";
-    const step = [5, 10, 20, 30, 60].find((one) => span / one <= 6) || 60;
+    const most = Math.min(6, (box.right - box.left) / 58);
+    const step = [5, 10, 20, 30, 60].find((one) => span / one <= most) || 60;
     const now = this.points.length ? this.time(this.points[this.points.length - 1]) : 0;
     for (let back = 0; back <= span; back += step) {
       const at = x(now - back);
