@@ -92,12 +92,12 @@ def _running(names: tuple[str, ...], port: str = ":0", token: str | None = None)
     film = Film(names)
     shown = film.shown
     now_s = time.time()
-    shown.event(event("a", at_s=now_s - 59, start_s=3.0, end_s=18.2, label="waving"))
+    shown.event(event("a", at_s=now_s - 59, start_s=61.0, end_s=76.2, label="waving"))
     shown.event(
-        event("b", at_s=now_s - 34, start_s=29.0, end_s=30.8, label="gap", kind="source", peak=None,
+        event("b", at_s=now_s - 34, start_s=86.0, end_s=87.8, label="gap", kind="source", peak=None,
               text="reconnected after 1.8 s")
     )  # fmt: skip
-    shown.event(event("c", at_s=now_s - 12, start_s=52.0, label=LABELS[1], peak=0.71))
+    shown.event(event("c", at_s=now_s - 12, start_s=108.0, label=LABELS[1], peak=0.71))
     server = WatchServer(shown, address_from_text(port), token)
     film.start()
     return server

@@ -24,7 +24,8 @@ class Chart {
     plot.addEventListener("pointerleave", () => { this.pointer = null; this.changed(); });
   }
 
-  time(point) { return this.live ? point.at : point.end; }
+  // Of the stream, not of the day: results that come late are where they belong.
+  time(point) { return point.end; }
 
   changed() {
     if (this.queued) return;
@@ -113,7 +114,7 @@ class Chart {
   // Events: a strip along the top for actions, a line over all for what befell the source.
   bands(ink, box, from, x, colour) {
     for (const event of this.events) {
-      const begin = this.live ? event.at : event.start;
+      const begin = event.start;
       if (begin === null) continue;
       const lasted = event.end === null || event.start === null ? null : event.end - event.start;
       const end = lasted === null ? Infinity : begin + lasted;

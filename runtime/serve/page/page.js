@@ -44,7 +44,12 @@ class Stream {
   }
 
   add(points) {
-    this.points = this.points.concat(points).slice(-HISTORY);
+    for (const point of points) {
+      const last = this.points[this.points.length - 1];
+      if (last && point.end < last.end) this.points = []; // its clock began anew
+      this.points.push(point);
+    }
+    this.points = this.points.slice(-HISTORY);
     this.chart.points = this.points;
     this.chart.changed();
     const newest = this.points[this.points.length - 1];
