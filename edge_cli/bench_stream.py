@@ -93,7 +93,7 @@ def bench_stream(bundle: Bundle, request: StreamRequest) -> StreamReport:
         check_picture(request.picture)
     grid, plan = _plan(bundle, request)
     window_s = grid.length_s
-    notes: list[str] = []
+    notes = list(_without_stages(bundle, request.precisions))
     with tempfile.TemporaryDirectory(prefix="edgecls-stream-") as scratch:
         folder = Path(scratch)
         entries = [
@@ -162,6 +162,21 @@ def _plan(bundle: Bundle, request: StreamRequest) -> tuple[GridSpec, StreamPlan]
         rounds=math.ceil(request.iterations / CALLS_PER_TURN),
         calls=CALLS_PER_TURN,
     )
+
+
+def _without_stages(bundle: Bundle, precisions: Sequence[str]) -> Iterator[str]:
+    """Why graphs are measured whole only."""
+    temporal = bundle.card.temporal
+    older = "it was made without; make it again: edgecls"
+    for precision in precisions:
+        graphs = [one for one in bundle.card.variants if one.precision == precision]
+        if not graphs or any(one.stages for one in graphs):
+            continue
+        if precision == "int8":
+            why = f"{older} calibrate"
+        else:
+            why = f"{older} convert" if temporal is None else temporal.reason
+        yield f"{precision} has no stage graphs and is measured whole only: {why}"
 
 
 def _rivals(

@@ -10,6 +10,7 @@ import pytest
 from tests.cli.command import NEEDS_ENGINES
 from tests.cli.in_process import called
 from tests.staged_models import write_staged_bundle
+from tests.tiny_models import write_tiny_bundle
 
 pytestmark = NEEDS_ENGINES
 
@@ -49,6 +50,17 @@ def test_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert exact["times_cheaper_than_whole"] == whole["median_ms"] / exact["median_ms"]
     assert approx["streams_per_core"] == 1000.0 / approx["one_core_ms"]
     assert whole["times_cheaper_than_paddle"] is None
+
+
+def test_a_bundle_without_stages_is_measured_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = write_tiny_bundle(tmp_path).path
+    done = called("bench", bundle, *QUICK, monkeypatch=monkeypatch)
+    assert done.code == 0, done.err
+    assert "cpu fp32, whole" in done.out
+    assert "incremental" not in done.out
+    assert "fp32 has no stage graphs and is measured whole only" in done.out
 
 
 @pytest.mark.parametrize(
