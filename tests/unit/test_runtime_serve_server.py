@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -145,7 +146,7 @@ def test_mjpeg(server: WatchServer, shown: LiveBoard) -> None:
     thread.join()
     assert b"multipart/x-mixed-replace; boundary=" in received
     # 50 frames per second came in, at most 10 went out.
-    assert 4 <= received.count(b"Content-Type: image/jpeg") <= 16
+    assert 2 <= received.count(b"Content-Type: image/jpeg") <= 16
 
 
 def test_the_feed(server: WatchServer, shown: LiveBoard) -> None:
@@ -266,21 +267,23 @@ def test_viewers_are_limited(server: WatchServer) -> None:
 
 def test_connections_are_limited(server: WatchServer) -> None:
     idle = [connection(server.port) for _ in range(limits.MOST_CONNECTIONS + 20)]
-    time.sleep(0.3)
-    ended = 0
-    for one in idle:
-        one.settimeout(0.01)
-        try:
-            ended += one.recv(1) == b""
-        except ConnectionError:
-            ended += 1
-        except TimeoutError:
-            pass
-    assert ended >= 20
+    ended: set[socket.socket] = set()
+    deadline_s = time.monotonic() + 5
+    while len(ended) < 20 and time.monotonic() < deadline_s:
+        for one in set(idle) - ended:
+            one.settimeout(0.001)
+            try:
+                if one.recv(1) == b"":
+                    ended.add(one)
+            except ConnectionError:
+                ended.add(one)
+            except TimeoutError:
+                pass
     for one in idle:
         one.close()
-    time.sleep(0.2)
-    assert request(server.port, "/healthz").status == 200
+    assert len(ended) >= 20
+    while request(server.port, "/healthz").status != 200:
+        assert time.monotonic() < deadline_s + 5
 
 
 def test_silent_and_stalled_clients_are_cut_off(
