@@ -63,8 +63,8 @@ class VideoFile(ClosesOnExit):
             # nothing in the file can point to anywhere but files.
             self._container = av.open(
                 str(path.absolute()),
-                metadata_errors="replace",
                 options={"protocol_whitelist": "file"},
+                **_lenient(av.__version__),
             )
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise SourceError(
@@ -82,7 +82,7 @@ class VideoFile(ClosesOnExit):
 
         streams = self._container.streams.video
         # A cover picture is a video stream too.
-        stream = next((one for one in streams if not one.disposition & _COVER), None)
+        stream = next((one for one in streams if not one.disposition.value & _COVER), None)
         if stream is None:
             raise SourceError(f"{self.path} holds no video.", hint=PLAYABLE)
         if stream.codec_context is None:
@@ -197,3 +197,8 @@ def shown_size(frame: VideoFrame) -> tuple[int, int]:
     """Width and height of a frame as it is shown, with its rotation applied."""
     turned = round(frame.rotation) % 180 == 90
     return (frame.height, frame.width) if turned else (frame.width, frame.height)
+
+
+def _lenient(version: str) -> dict[str, str]:
+    """Options with which titles that are not UTF-8 are no error; PyAV 19 needs none any more."""
+    return {"metadata_errors": "replace"} if int(version.split(".")[0]) < 19 else {}
