@@ -3,7 +3,7 @@
 
 const HISTORY = 600;
 const SHOWN_CLASSES = 5;
-const SHOWN_EVENTS = 50;
+const SHOWN_EVENTS = 30;
 const PICTURES_AT_ONCE = 4;
 const SILENT_S = 4;
 
@@ -175,7 +175,7 @@ function showEvents() {
     return row;
   }));
   streams.forEach((stream) => {
-    stream.chart.events = newest.filter((event) => event.stream === stream.number);
+    stream.chart.events = [...events.values()].filter((event) => event.stream === stream.number);
     stream.chart.changed();
   });
 }
