@@ -95,6 +95,7 @@ class VideoFile(ClosesOnExit):
         self._codec.thread_type = "AUTO"
         self._converter = VideoReformatter()
         self._open = True
+        self._droppable = False
         self.codec: str = self._codec.name
         self.private = bytes(self._codec.extradata or b"")
         self.damaged = False
@@ -148,7 +149,9 @@ class VideoFile(ClosesOnExit):
 
     def only_if_referred_to(self, droppable: bool) -> None:
         """Whether the next packets may go undecoded where no other frame refers to theirs."""
-        self._codec.skip_frame = "NONREF" if droppable else "DEFAULT"
+        if droppable != self._droppable:
+            self._codec.skip_frame = "NONREF" if droppable else "DEFAULT"
+            self._droppable = droppable
 
     def frames(self) -> Iterator[VideoFrame]:
         """All frames that can be decoded, in the order in which they are shown."""
