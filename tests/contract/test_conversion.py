@@ -95,6 +95,30 @@ def test_same_input_same_bytes(converted: Path, tmp_path: Path) -> None:
         assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes(), path.name
 
 
+def test_frames_mix_at_the_shifts_and_the_mean(converted: Path) -> None:
+    bundle = open_bundle(converted)
+    temporal, stages = bundle.card.temporal, bundle.card.variants[0].stages
+    assert temporal is not None
+    blocks = {"pp-tsmv2": 1, "pp-tsm": 4, "pp-tsm-mv2": 3, "pp-tsm-mv3": 7, "tsm": 5}
+    shifts = blocks.get(bundle.card.family, 0)
+    assert [(one.kind, one.reach) for one in temporal.mixing] == [("shift", 1)] * shifts + [
+        ("mean", 0)
+    ]
+    kinds = ["frame", "shifted", "window"] if shifts else ["frame", "window"]
+    assert [stage.kind for stage in stages] == kinds
+    assert temporal.macs_per_clip > 2 * temporal.macs_per_step
+
+
+def test_attention_leaves_the_frame_stage(tmp_path: Path) -> None:
+    weights = weights_by_rule(narrow_pptsmv2(frames=FRAMES))
+    source = write_checkpoint(tmp_path / "x.pdparams", weights)
+    card = convert(request(source, tmp_path / "out")).card
+    assert card.temporal is not None
+    assert [one.kind for one in card.temporal.mixing] == ["other", "shift", "mean"]
+    assert [stage.kind for stage in card.variants[0].stages] == ["frame", "window"]
+    assert "mixes all frames" in card.temporal.reason
+
+
 def test_lost_slopes_are_repaired_and_recorded(tmp_path: Path) -> None:
     source = write_checkpoint(tmp_path / "x.pdparams", weights_by_rule(NARROW["pp-tsm"]()))
     done = convert(request(source, tmp_path / "out", family="pp-tsm"))

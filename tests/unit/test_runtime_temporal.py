@@ -1,19 +1,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 pytest.importorskip("onnx", reason="needs the `convert` or the `int8` extra")
 
 from models.stages import Mixing
 from runtime.temporal.cut import Cut, cut_into_stages
-from runtime.temporal.levels import Work, levels_worth_it, rows_per_step, step_macs
 from tests.temporal_models import (
     CHANNELS,
     CLASSES,
@@ -249,6 +245,49 @@ def test_weights_per_frame_are_no_work_on_single_frames() -> None:
     assert mixing(cut)[0] == ("other", 0)
 
 
+# -- integers --------------------------------------------------------------------------------------
+
+
+def quantized(net: Network, source: str, scale: float, zero: int) -> str:
+    """To uint8 and back."""
+    numbers = [net.numbers(scale, np.float32), net.numbers(zero, np.uint8)]
+    whole = net.add("QuantizeLinear", [source, *numbers])
+    return net.add("DequantizeLinear", [whole, *numbers])
+
+
+def quantized_shift(net: Network, maps: str, *, other_scale: bool) -> str:
+    """As quantizers leave it: every node of the shift between its own pair."""
+    last = net.reshape(quantized(net, maps, 0.05, 100), -1, FRAMES, CHANNELS, SIDE, SIDE)
+    wide = net.add(
+        "Pad", [quantized(net, last, 0.05, 100), net.numbers([0, 1, 0, 0, 0, 0, 1, 0, 0, 0])]
+    )
+    wide = quantized(net, wide, 0.05, 100)
+    parts = [
+        net.add("Slice", [wide, *map(net.numbers, ([start, low], [start + FRAMES, high], [1, 2]))])
+        for start, low, high in ((0, 0, 2), (2, 2, 4), (1, 4, CHANNELS))
+    ]
+    joined = net.add("Concat", [quantized(net, one, 0.05, 100) for one in parts], axis=2)
+    scale, zero = (0.07, 90) if other_scale else (0.05, 100)
+    return net.reshape(quantized(net, joined, scale, zero), -1, CHANNELS, SIDE, SIDE)
+
+
+@pytest.mark.parametrize("other_scale", [False, True])
+@pytest.mark.parametrize("gated", [False, True])
+def test_a_quantized_shift_is_cut_at_its_integers(other_scale: bool, gated: bool) -> None:
+    net = Network()
+    maps = quantized_shift(net, net.stem(), other_scale=other_scale)
+    if gated:
+        weights = net.add("Sigmoid", [net.add("GlobalAveragePool", [maps])])
+        maps, kept = net.add("Mul", [maps, weights]), (CHANNELS, SIDE, SIDE)
+    else:
+        less = net.conv(maps, CHANNELS, CHANNELS, group=CHANNELS, strides=[2, 2])
+        maps, kept = quantized(net, less, 0.1, 120), (CHANNELS, 5, 5)
+    maps = quantized(net, net.conv(maps, CHANNELS, CHANNELS), 0.1, 120)
+    cut = cut_and_compared(net.head(maps))
+    assert kinds(cut) == [("frame", ()), ("shifted", SHIFT), ("window", ())]
+    assert [(one.dtype, one.shape) for one in cut.stages[0].outputs] == [("uint8", kept)]
+
+
 # -- nothing to gain -------------------------------------------------------------------------------
 
 
@@ -277,60 +316,6 @@ def test_clips_of_one_frame_have_nothing_to_share() -> None:
     cut = cut_into_stages(net.head(net.stem()))
     assert cut.stages == ()
     assert "single frames" in cut.temporal.reason
-
-
-# -- rows and levels -------------------------------------------------------------------------------
-
-
-def brute_force(frames: int, offsets: list[list[int]]) -> list[int]:
-    """Rows as nested tuples of frame numbers, counted."""
-
-    def levels(first: int) -> list[set[Any]]:
-        rows: list[Any] = list(range(first, first + frames))
-        found = [set(rows)]
-        for taken in offsets:
-            rows = [
-                tuple(rows[at + one] if 0 <= at + one < frames else None for one in taken)
-                for at in range(frames)
-            ]
-            found.append(set(rows))
-        return found
-
-    return [len(now - before) for before, now in zip(levels(0), levels(1), strict=True)]
-
-
-@settings(deadline=None)
-@given(
-    frames=st.integers(2, 12),
-    offsets=st.lists(
-        st.lists(st.integers(-3, 3), min_size=1, max_size=4, unique=True).map(sorted), max_size=3
-    ),
-)
-def test_rows_of_a_step(frames: int, offsets: list[list[int]]) -> None:
-    assert list(rows_per_step(frames, offsets)) == brute_force(frames, offsets)
-
-
-def test_rows_of_a_step_by_hand() -> None:
-    assert rows_per_step(8, [SHIFT] * 5) == (1, 3, 5, 7, 8, 8)
-    assert rows_per_step(16, [SHIFT] * 2) == (1, 3, 5)
-
-
-@given(
-    frames=st.integers(2, 16),
-    macs=st.lists(st.integers(0, 1000), min_size=1, max_size=6),
-    rest=st.integers(0, 5000),
-)
-def test_levels_that_are_kept_save_their_share(frames: int, macs: list[int], rest: int) -> None:
-    rows = rows_per_step(frames, [SHIFT] * (len(macs) - 1))
-    work = Work(frames, rows, tuple(macs), rest)
-    chosen = levels_worth_it(work)
-    costs = [step_macs(work, stages) for stages in range(len(macs) + 1)]
-    assert all(after <= before for before, after in pairwise(costs))
-    if chosen:
-        assert costs[chosen] <= 0.97 * costs[0]
-        assert costs[chosen] < costs[chosen - 1]
-    if chosen < len(macs) and costs[chosen]:
-        assert costs[chosen + 1] > 0.97 * costs[chosen]
 
 
 def test_macs_before_an_operation_grow() -> None:
