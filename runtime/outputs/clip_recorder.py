@@ -77,6 +77,7 @@ class ClipRecorder:
         self.left_out = 0
         self.written = 0
         self.failed = 0
+        self.unfinished = False
         self._ring = ClipRing(settings.pre_roll_s + settings.held_back_s, limit_bytes=_RING_BYTES)
         self._encoder: ClipEncoder | None = None
         self._picture_size = (0, 0)
@@ -111,9 +112,10 @@ class ClipRecorder:
         self._tell(_Stop(at_s))
 
     def close(self, *, grace_s: float) -> None:
-        """Complete the clip; what is not coded within `grace_s` is not in it."""
+        """Complete the clip; what is not coded within `grace_s` is not in it. May be repeated."""
         self._tell(None)
         self._thread.join(grace_s)
+        self.unfinished = self._thread.is_alive() and self._clip is not None
 
     def _tell(self, message: _Begin | _Stop | None) -> None:
         with self._changed:

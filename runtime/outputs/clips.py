@@ -93,6 +93,8 @@ class EventClips:
     def close(self, *, grace_s: float) -> None:
         """Complete all clips; what is not coded within `grace_s` is not in them."""
         deadline_s = time.monotonic() + grace_s
+        for state in self._streams:  # all at once
+            state.recorder.close(grace_s=0.0)
         for state in self._streams:
             state.recorder.close(grace_s=max(0.0, deadline_s - time.monotonic()))
 
@@ -105,6 +107,9 @@ class EventClips:
         left_out = sum(one.recorder.left_out for one in self._streams)
         if left_out:
             found.append(f"clips: {left_out} frames left out, this machine was too busy")
+        unfinished = sum(one.recorder.unfinished for one in self._streams)
+        if unfinished:
+            found.append(f"clips: no time to finish {unfinished}, left as .part.mp4, which plays")
         failed = sum(one.recorder.failed for one in self._streams)
         if failed:
             found.append(f"clips: {failed} not recorded, or not completely")

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,9 @@ import runtime.outputs.clip_recorder as clip_recorder
 import runtime.video_coding as video_coding
 from models.errors import OutputError
 from runtime.events import Event, EventChange
+from runtime.outputs.clip_coding import ClipEncoder
 from runtime.outputs.clip_recorder import ClipSettings
+from runtime.outputs.clip_ring import CodedPicture
 from runtime.outputs.clips import EventClips
 from runtime.records import Frame, Picture
 
@@ -226,6 +229,37 @@ def test_a_thread_that_is_too_slow_costs_frames_not_time(
         f"clips: 1 in {tmp_path}",
         "clips: 45 frames left out, this machine was too busy",
     )
+
+
+def test_a_clip_that_cannot_be_finished_in_time_plays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on = threading.Event()
+    encode = ClipEncoder.encode
+
+    def stuck(self: ClipEncoder, picture: Picture, time_s: float) -> list[CodedPicture]:
+        if time_s >= 4:
+            goes_on.wait(20)
+        return encode(self, picture, time_s)
+
+    monkeypatch.setattr(ClipEncoder, "encode", stuck)
+    recorder = clips(tmp_path)
+    for tick in range(50):
+        recorder.frame(frame(tick), 0)
+        if tick == 10:
+            recorder.event(change("start", 10))
+    time.sleep(0.5)
+    started_s = time.monotonic()
+    recorder.close(grace_s=0.2)
+    assert time.monotonic() - started_s < 0.5
+    assert recorder.notes() == (
+        f"clips: 1 in {tmp_path}",
+        "clips: no time to finish 1, left as .part.mp4, which plays",
+    )
+    (film,) = tmp_path.iterdir()
+    assert len(ticks(film)) >= 30
+    goes_on.set()
+    recorder._streams[0].recorder._thread.join(20)
 
 
 def test_a_disk_without_room(
