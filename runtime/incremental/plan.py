@@ -15,9 +15,10 @@ Nothing here knows of an engine or a picture.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,10 +29,11 @@ FrameId = Hashable
 """What tells two frames of a stream apart; never None."""
 Rows = NDArray[np.int64]
 """Slots of the stage before, [M, columns]; -1 is outside of the clip."""
+_Place = tuple[int, int, int]
+"""A row: its slot, the window of the batch, the position in its `ids`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
+class Window(NamedTuple):
     """The frames of a clip.
 
     Attributes:
@@ -45,23 +47,21 @@ class Window:
     first: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FreshRows:
+class FreshRows(NamedTuple):
     """Rows of a stage that must be computed, in ascending order of their slots.
 
     Attributes:
         slots: Where the results belong.
         frames: Of the frame stage: window of the batch and position in its `ids`, by row.
-        rows: Of a shifted stage: what each row reads, [M, len(offsets)]; else [M, 0].
+        rows: Of a shifted stage: what each row reads, [M, len(offsets)]; None of the frame stage.
     """
 
     slots: list[int]
     frames: list[tuple[int, int]]
-    rows: Rows
+    rows: Rows | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(NamedTuple):
     """What a batch of windows needs.
 
     Attributes:
@@ -148,6 +148,7 @@ class Planner:
         self._neighbours = neighbours
         self._most_streams = streams
         self._phases = phases
+        self._batch = 0
         self._streams: OrderedDict[int, None] = OrderedDict()
         self._maps = tuple(
             SlotMap(quota=self.quota(level), streams=streams) for level in self._levels
@@ -189,30 +190,32 @@ class Planner:
             Its rows count as kept from now on.
         """
         self._admit(windows)
-        kept = [
-            _KeptRows(windows, level, slots, self._frames)
+        self._batch += 1
+        known = [
+            _KnownRows(slots, level, windows, self._frames, self._batch)
             for level, slots in zip(self._levels, self._maps, strict=True)
         ]
-        clip = range(self._frames)
-        wanted = [(w, window.first + t) for w, window in enumerate(windows) for t in clip]
-        fresh: list[FreshRows] = []
-        for number in range(len(kept) - 1, -1, -1):
-            offsets = self._levels[number].offsets
-            added = kept[number].add(wanted)
-            wanted = [(w, position + offset) for _, w, position in added for offset in offsets]
-            fresh.append(
+        wanted: list[Iterable[int]] = [
+            range(window.first, window.first + self._frames) for window in windows
+        ]
+        added: list[list[_Place]] = []
+        for rows, level in zip(reversed(known), reversed(self._levels), strict=True):
+            fresh = rows.add(wanted)
+            added.append(fresh)
+            wanted = _read_by(fresh, level.offsets, windows)
+        added.reverse()
+        reads = [None, *known[:-1]]
+        return Plan(
+            fresh=tuple(
                 FreshRows(
-                    slots=[slot for slot, _, _ in added],
-                    frames=[(w, position) for _, w, position in added],
-                    rows=np.empty((len(added), 0), np.int64),
+                    slots=[slot for slot, _, _ in fresh],
+                    frames=[(w, position) for _, w, position in fresh],
+                    rows=None if read is None else read.slots_read(fresh, level.offsets),
                 )
-            )
-        fresh.reverse()
-        for number, level in enumerate(self._levels[1:], start=1):
-            reads = [[(w, p + o) for o in level.offsets] for w, p in fresh[number].frames]
-            fresh[number] = replace(fresh[number], rows=kept[number - 1].rows(reads))
-        last = [[(w, window.first + t) for t in clip] for w, window in enumerate(windows)]
-        return Plan(fresh=tuple(fresh), rows=kept[-1].rows(last))
+                for fresh, level, read in zip(added, self._levels, reads, strict=True)
+            ),
+            rows=known[-1].slots_of_clips(windows, self._frames),
+        )
 
     def _admit(self, windows: Sequence[Window]) -> None:
         """Make room for the streams of a batch."""
@@ -223,64 +226,102 @@ class Planner:
             self.forget(next(iter(self._streams)))
 
 
-class _KeptRows:
-    """The rows of a level that the clips of a batch have: those that are kept, then all."""
+class _KnownRows:
+    """The rows of a level that the clips of a batch may need, and the slots of those that exist.
+
+    Args:
+        slots: Of the level.
+        level: Which.
+        windows: Of the batch.
+        frames: Frames of a clip.
+        batch: Number of the batch.
+    """
 
     def __init__(
-        self, windows: Sequence[Window], level: Level, slots: SlotMap, frames: int
+        self, slots: SlotMap, level: Level, windows: Sequence[Window], frames: int, batch: int
     ) -> None:
-        self._windows = windows
         self._slots = slots
-        self._keys = [_keys(window, level, frames) for window in windows]
-        self._places = [
-            slots.touch(window.stream, keys)
-            for window, keys in zip(windows, self._keys, strict=True)
-        ]
+        self._batch = batch
+        self._clips: list[tuple[int, int, Sequence[Key], list[int]]] = []
+        for stream, ids, first in windows:
+            start = max(0, first + level.margin_low)
+            end = min(len(ids), first + frames + level.margin_high)
+            keys = _keys(ids, level, start, end)
+            self._clips.append((stream, start, keys, slots.find(stream, keys, batch)))
 
-    def add(self, wanted: Sequence[tuple[int, int]]) -> list[tuple[int, int, int]]:
+    def add(self, wanted: Sequence[Iterable[int]]) -> list[_Place]:
         """Give a slot to every wanted row that has none.
 
         Args:
-            wanted: Window and position; those beyond the known frames are left out.
+            wanted: Positions by window.
 
         Returns:
-            Slot, window and position of the rows that were added, by slot. They get their slots
-            frame by frame, so that the rows of streams that go in step lie together.
+            The rows that were added, by slot.
         """
-        windows, added = self._windows, []
-        missing = [(p - windows[w].first, w) for w, p in wanted if p not in self._places[w]]
-        for time, w in sorted(set(missing)):
-            position = time + windows[w].first
-            key = self._keys[w].get(position)
-            if key is None:
+        added: list[_Place] = []
+        slots, batch = self._slots, self._batch
+        for w, ((stream, start, keys, places), positions) in enumerate(
+            zip(self._clips, wanted, strict=True)
+        ):
+            missing: dict[Key, list[int]] = {}
+            for position in positions:
+                if places[position - start] < 0:
+                    missing.setdefault(keys[position - start], []).append(position)
+            if not missing:
                 continue
-            stream = windows[w].stream
-            slot = self._slots.get(stream, key)
-            if slot is None:
-                slot = self._slots.add(stream, key)
-                added.append((slot, w, position))
-            self._places[w][position] = slot
-        return sorted(added)
+            fresh = list(missing)
+            if w:  # a window before may have added some
+                found = slots.find(stream, fresh, batch)
+                for key, slot in zip(fresh, found, strict=True):
+                    if slot >= 0:
+                        for position in missing.pop(key):
+                            places[position - start] = slot
+            given = slots.add(stream, list(missing), batch)
+            for slot, same in zip(given, missing.values(), strict=True):
+                for position in same:
+                    places[position - start] = slot
+                added.append((slot, w, same[0]))
+        added.sort()
+        return added
 
-    def rows(self, reads: list[list[tuple[int, int]]]) -> Rows:
-        """Slots at windows and positions, [M, columns]; -1 beyond the known frames."""
-        places = self._places
+    def slots_read(self, rows: Sequence[_Place], offsets: tuple[int, ...]) -> Rows:
+        """What rows of the next level read, [M, len(offsets)]; -1 beyond the known frames."""
+        slots = []
+        for _, w, position in rows:
+            _, start, _, places = self._clips[w]
+            at = position - start
+            slots.append([places[at + o] if 0 <= at + o < len(places) else -1 for o in offsets])
+        return np.array(slots, np.int64)
+
+    def slots_of_clips(self, windows: Sequence[Window], frames: int) -> Rows:
+        """The rows of every clip, [N, T]."""
         return np.array(
-            [[places[w].get(position, -1) for w, position in row] for row in reads],
-            dtype=np.int64,
+            [
+                places[window.first - start : window.first - start + frames]
+                for window, (_, start, _, places) in zip(windows, self._clips, strict=True)
+            ],
+            np.int64,
         )
 
 
-def _keys(window: Window, level: Level, frames: int) -> dict[int, Key]:
-    """Keys of the rows of a level that a clip may need, by position in `window.ids`."""
-    ids = window.ids
-    positions = range(
-        max(0, window.first + level.margin_low),
-        min(len(ids), window.first + frames + level.margin_high),
-    )
+def _keys(ids: tuple[FrameId, ...], level: Level, start: int, end: int) -> Sequence[Key]:
+    """Keys of the rows of a level at the positions from `start` to before `end`."""
     if not level.offsets:
-        return {position: ids[position] for position in positions}
+        return ids[start:end]
     outside = (None,)
     padded = outside * -level.low + ids + outside * level.high
     width = level.high - level.low + 1
-    return {position: padded[position : position + width] for position in positions}
+    return [padded[position : position + width] for position in range(start, end)]
+
+
+def _read_by(
+    rows: Sequence[_Place], offsets: tuple[int, ...], windows: Sequence[Window]
+) -> list[Iterable[int]]:
+    """Positions, by window, that rows read of the level before."""
+    read: list[dict[int, None]] = [{} for _ in windows]
+    for _, w, position in rows:
+        last = len(windows[w].ids) - 1
+        for offset in offsets:
+            if 0 <= position + offset <= last:
+                read[w][position + offset] = None
+    return [*read]

@@ -227,7 +227,7 @@ class IncrementalSession(ClosesOnExit):
             counts[number] += len(fresh.slots)
             if not fresh.slots:
                 continue
-            if number == 0:
+            if fresh.rows is None:
                 self._compute_frames(fresh, frames)
                 continue
             cache = self._caches[number]

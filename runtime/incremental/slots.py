@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
 
 Key = Hashable
 """What determines the content of a row, within its stream."""
+
+
+@dataclass(slots=True)
+class _Stream:
+    """Slots of a stream by key; by slot the key, and the batch that used it last."""
+
+    slots: dict[Key, int] = field(default_factory=dict)
+    used: dict[int, tuple[int, Key]] = field(default_factory=dict)
 
 
 class SlotMap:
@@ -23,47 +31,47 @@ class SlotMap:
     def __init__(self, *, quota: int, streams: int) -> None:
         self._quota = quota
         self._free = list(range(quota * streams - 1, -1, -1))
-        self._rows: dict[int, OrderedDict[Key, int]] = {}
+        self._streams: dict[int, _Stream] = {}
 
-    def get(self, stream: int, key: Key) -> int | None:
-        """Slot of a row; None when it is not kept."""
-        rows = self._rows.get(stream)
-        return None if rows is None else rows.get(key)
+    def find(self, stream: int, keys: Sequence[Key], batch: int) -> list[int]:
+        """Slots of rows, -1 for those that are not kept; the others are used in this batch."""
+        rows = self._streams.get(stream)
+        if rows is None:
+            return [-1] * len(keys)
+        slots, used = rows.slots, rows.used
+        found = [slots.get(key, -1) for key in keys]
+        for slot, key in zip(found, keys, strict=True):
+            if slot >= 0:
+                used[slot] = (batch, key)
+        return found
 
-    def touch(self, stream: int, keys: Mapping[int, Key]) -> dict[int, int]:
-        """Note that rows, as far as they are kept, were used last.
+    def add(self, stream: int, keys: Sequence[Key], batch: int) -> list[int]:
+        """Slots for rows that are not kept, used in this batch.
+
+        Once the stream has `quota` rows, those that were not used in this batch go, the longest
+        unused first. A batch uses at most `quota` rows of a stream.
 
         Args:
             stream: Theirs.
-            keys: By any number, such as a position.
-
-        Returns:
-            Slots of those that are kept, by the same numbers.
+            keys: All different.
+            batch: Number of the batch; numbers grow.
         """
-        rows = self._rows.get(stream)
-        if rows is None:
-            return {}
-        kept = {}
-        for number, key in keys.items():
-            slot = rows.get(key)
-            if slot is not None:
-                rows.move_to_end(key)
-                kept[number] = slot
-        return kept
-
-    def add(self, stream: int, key: Key) -> int:
-        """Slot for a row that is not kept, taken from the stream's longest unused one if need be.
-
-        At most `quota` rows of a stream may be touched or added before their slots are read.
-        """
-        rows = self._rows.setdefault(stream, OrderedDict())
-        slot = rows.popitem(last=False)[1] if len(rows) >= self._quota else self._free.pop()
-        rows[key] = slot
-        return slot
+        rows = self._streams.setdefault(stream, _Stream())
+        room = self._quota - len(rows.slots)
+        given = [self._free.pop() for _ in keys[:room]]
+        if len(given) < len(keys):
+            unused = sorted((last, slot) for slot, (last, _) in rows.used.items() if last != batch)
+            for _, slot in unused[: len(keys) - len(given)]:
+                del rows.slots[rows.used[slot][1]]
+                given.append(slot)
+        for slot, key in zip(given, keys, strict=True):
+            rows.slots[key] = slot
+            rows.used[slot] = (batch, key)
+        return given
 
     def forget(self, stream: int) -> None:
         """Give the slots of a stream back."""
-        rows = self._rows.pop(stream, None)
+        rows = self._streams.pop(stream, None)
         if rows:
-            self._free.extend(rows.values())
+            self._free.extend(rows.slots.values())
             self._free.sort(reverse=True)  # the lowest go first, so that new rows lie together
