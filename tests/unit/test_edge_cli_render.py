@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from dataclasses import replace
 from typing import Literal, get_args
 
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_cli.render import FORMATS, RunHeader, short_names
-from edge_cli.summary import RunSummary
+from edge_cli.summary import Latencies, RunSummary
 from edge_cli.words import preprocessing_in_words, size_in_words
 from models.spec import ClipSpec, Resize
 from runtime.records import Latency, Prediction, ScoredLabel
@@ -148,7 +149,27 @@ def test_summary() -> None:
         summary.add(window(infer_ms=infer_ms))
     line = summary.line(dropped=1)
     assert line.startswith("summary: 3 windows in ")
-    assert "latency median 20.5 ms, p95 29.5 ms; cost 20.5 ms per window; 1 frame dropped" in line
+    assert line.endswith(" ms, p95 30.5 ms; cost 20.5 ms per window; 1 frame dropped")
+    assert "latency median 20.5 ms" in line
+
+
+@given(st.lists(st.floats(0.001, 1e6), min_size=1, max_size=300), st.floats(0.01, 1.0))
+def test_percentiles_are_right_to_half_a_percent(values_ms: list[float], share: float) -> None:
+    latencies = Latencies()
+    for value_ms in values_ms:
+        latencies.add(value_ms)
+    exact = sorted(values_ms)[math.ceil(share * len(values_ms)) - 1]
+    assert latencies.percentile(share) == pytest.approx(exact, rel=0.0051)
+
+
+def test_percentiles_take_no_more_memory_with_time() -> None:
+    latencies = Latencies()
+    assert latencies.percentile(0.5) == 0.0
+    for step in range(100_000):
+        latencies.add(step % 1000 / 10)
+    assert latencies.count == 100_000
+    assert len(latencies._buckets) < 1200
+    assert latencies.percentile(0.5) == pytest.approx(49.9, rel=0.006)
 
 
 def test_summary_of_several_streams() -> None:
