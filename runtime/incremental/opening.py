@@ -42,10 +42,10 @@ def open_incremental(
     """
     if not variant.stages:
         temporal = bundle.card.temporal
-        why = f" {temporal.reason}" if temporal is not None else ""
+        why = f": {temporal.reason}" if temporal is not None else ""
         raise UsageError(
             f"The {variant.title} graph of {bundle.card.name} has no stages, so that clips which"
-            f" overlap cannot share work.{why}",
+            f" overlap cannot share work{why}.",
             hint="--reuse off"
             + ("" if temporal is not None else ", or convert the model again: edgecls convert"),
         )

@@ -216,9 +216,9 @@ def test_what_cannot_be_opened_says_why(bundle: Bundle, tmp_path: Path) -> None:
     assert "edgecls convert" in caught.value.hint
 
     altered = write_staged_bundle(tmp_path)
-    reason = "every block mixes frames."
+    reason = "every block mixes frames"
     temporal = Temporal(mixing=(), macs_per_clip=1, macs_per_step=1, reason=reason)
-    with pytest.raises(UsageError, match=reason) as caught:
+    with pytest.raises(UsageError, match=f"share work: {reason}\\.") as caught:
         open_incremental(with_card(altered, temporal=temporal), bare, CPU, OPTIONS)
     assert caught.value.hint == "--reuse off"
 
