@@ -121,12 +121,18 @@ class VideoFile(ClosesOnExit):
         """Packets that hold data, in the order of decoding, from the current position."""
         import av
 
-        try:
-            for packet in self._container.demux(self._stream):
-                if packet.size:
-                    yield packet
-        except (av.error.FFmpegError, OSError):
-            self.damaged = True
+        more = True
+        while more:
+            more = False
+            try:
+                for packet in self._container.demux(self._stream):
+                    if packet.size:
+                        yield packet
+            except IndexError:
+                # PyAV on a packet of a stream that began only now; the next one may be ours.
+                more = True
+            except (av.error.FFmpegError, OSError):
+                self.damaged = True
 
     def decode(self, packet: Packet | None) -> list[VideoFrame]:
         """Frames that are finished once a packet was decoded; with None all that are left."""
@@ -174,10 +180,21 @@ class VideoFile(ClosesOnExit):
         """A frame as it is shown, with its rotation applied: RGB uint8 [H, W, 3], owned.
 
         By way of BGR with bicubic chroma: to the level what OpenCV's own reader gives.
+
+        Raises:
+            SourceError: FFmpeg cannot convert its pixel format.
         """
+        import av
         import cv2
 
-        bgr = self._converter.reformat(frame, format="bgr24", interpolation="BICUBIC")
+        try:
+            bgr = self._converter.reformat(frame, format="bgr24", interpolation="BICUBIC")
+        except (av.error.FFmpegError, ValueError) as error:
+            raise SourceError(
+                f"{self.path}: a picture of {frame.width}x{frame.height} in {frame.format.name}"
+                " cannot be converted to RGB.",
+                hint=PLAYABLE,
+            ) from error
         plane: Any = bgr.planes[0]
         rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
         pixels = rows[: frame.height, : frame.width * 3].reshape(frame.height, frame.width, 3)
