@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from models.errors import BackendError
 from runtime.closing import ClosesOnExit
 
 if TYPE_CHECKING:
@@ -98,17 +99,22 @@ def open_running(bundle: Bundle, request: RunRequest, windows: Windows | None) -
             views=request.views_of(bundle.card.clip),
             grid=windows.grid,
         )
-        if reusing.mode == "off":
+        try:
+            staged = reusing.open(
+                bundle,
+                choice,
+                options,
+                streams=len(request.sources),
+                phases=windows.grid.phases if windows.grid else 1,
+            )
+        except BackendError as error:
+            if reusing.asked != "auto":
+                raise
+            staged, reusing = None, reusing.given_up(error)
+        if staged is None:
             _warm_up(choice.session, bundle)
-            return Running(choice=choice, reusing=reusing)
-        choice.session.close()  # its weights would take memory for nothing
-        staged = reusing.open(
-            bundle,
-            choice,
-            options,
-            streams=len(request.sources),
-            phases=windows.grid.phases if windows.grid else 1,
-        )
+        else:
+            choice.session.close()  # its weights would take memory for nothing
         return Running(choice=choice, reusing=reusing, staged=staged)
     except BaseException:
         choice.session.close()

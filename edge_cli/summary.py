@@ -84,7 +84,7 @@ class RunSummary:
             parts.append(f"latency median {median:.1f} ms, p95 {p95:.1f} ms")
             parts.append(f"cost {self._cost_ms / count:.1f} ms per window")
         if self._reusing:
-            parts.append(f"{self._reused / self._reusing:.0%} of the work reused")
+            parts.append(f"{self._reused / self._reusing * 100:.0f} % of the work reused")
         resets = sum(self._resets.values())
         if resets:
             parts.append(f"{resets} gap{'s' * (resets != 1)}")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from models.bundle import Bundle
 from models.card import Variant
-from models.errors import UsageError
+from models.errors import BackendError, UsageError
 from models.stages import Stage
 from runtime.backends import backend_named
 from runtime.choose import Choice
@@ -55,6 +55,11 @@ class Reusing:
             return f"no reuse: {self.why}" if self.why else ""
         kept = f"{session.memory_bytes_per_stream / 1e6:.1f} MB kept per source"
         return f"reuse {self.mode}, {kept}" + (f"; {self.why}" if self.why else "")
+
+    def given_up(self, error: BackendError) -> Reusing:
+        """Whole clips instead, as the engine does not run the stages."""
+        why = f"the stages do not run here: {error.message.splitlines()[0].rstrip('.')}"
+        return replace(self, mode="off", why=why, variant=None)
 
     def neighbours(self) -> Neighbours:
         """Frames beyond a window that its clip must know."""
@@ -141,12 +146,15 @@ def decide_reuse(
         return Reusing(asked=asked, mode="off", why=why)
     share = step_share(variant.stages, bundle.card.clip.frames, grid.every)
     if share > WORTH_SHARE:
-        why = f"a step of {grid.stride_s:g} s would still cost {share:.0%} of a clip"
+        why = f"a step of {grid.stride_s:g} s would still cost {share * 100:.0f} % of a clip"
         return Reusing(asked=asked, mode="off", why=why)
     why = ", ".join(
         filter(
             None,
-            [f"a step costs {share:.0%} of a clip" if share else "", _other_graph(variant, choice)],
+            [
+                f"a step costs {share * 100:.0f} % of a clip" if share else "",
+                _other_graph(variant, choice),
+            ],
         )
     )
     return Reusing(asked=asked, mode="exact", why=why, variant=variant)
@@ -201,7 +209,14 @@ def _staged(bundle: Bundle, choice: Choice) -> Variant | None:
     staged = [one for one in bundle.card.variants if one.stages and one.engine in ("any", engine)]
     chosen = choice.variant
     same = [one for one in staged if one.sha256 == chosen.sha256]
-    alike = [one for one in staged if one.precision == chosen.precision]
+    alike = [
+        one
+        for one in staged
+        if one.precision == chosen.precision
+        and (
+            one.int8 is None or (engine in one.int8.staged_on and engine not in one.int8.failed_on)
+        )
+    ]
     if same or alike:
         return (same or alike)[0]
     if choice.asked != "auto":

@@ -179,7 +179,7 @@ def test_summary_of_several_streams() -> None:
             replace(window(infer_ms=10.0), stream=stream, batch=2, reused=0.7, resets=1 + stream)
         )
     line = summary.line(dropped=None)
-    assert "cost 5.5 ms per window; 70% of the work reused; 3 gaps" in line
+    assert "cost 5.5 ms per window; 70 % of the work reused; 3 gaps" in line
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ import pytest
 
 from models.bundle import Bundle
 from models.card import Variant
-from models.errors import UsageError
+from models.errors import BackendError, UsageError
 from models.stages import Temporal
+from runtime import reuse
 from runtime.choose import Choice
 from runtime.clip_classifier import Decoding
 from runtime.grid import GridSampler, GridSpec, Neighbours, grid_spec
@@ -22,6 +23,7 @@ from runtime.session import SessionOptions
 from runtime.stream_model import ReusedClips, StreamModel, WholeClips
 from runtime.views import Views
 from tests.cli.command import NEEDS_ENGINES
+from tests.cli.in_process import called
 from tests.fakes import FakeSession, FakeSource, frame_at
 from tests.staged_models import write_staged_bundle
 from tests.tiny_models import write_tiny_bundle
@@ -76,7 +78,7 @@ def test_auto_is_exact_where_there_are_stages(staged: Bundle) -> None:
     found = decided(staged)
     assert (found.mode, found.variant) == ("exact", staged.card.variants[0])
     # 1 frame, 3 and 4 shifted rows and the window, of 4 + 4 + 4 + 1.
-    assert found.why == "a step costs 69% of a clip"
+    assert found.why == "a step costs 69 % of a clip"
     assert step_share(staged.card.variants[0].stages, 4, 1) == pytest.approx(9 / 13)
     assert whole_macs(staged.card.variants[0].stages, 4) == 13
     assert found.neighbours() == Neighbours()
@@ -90,8 +92,8 @@ def test_approx_knows_the_frames_around(staged: Bundle) -> None:
     ("views", "stride_s", "sliding", "why"),
     [
         (10, None, True, "10 views of every frame"),
-        (1, 1.0, True, "a step of 1 s would still cost 100% of a clip"),
-        (1, 5.0, True, "a step of 5 s would still cost 100% of a clip"),
+        (1, 1.0, True, "a step of 1 s would still cost 100 % of a clip"),
+        (1, 5.0, True, "a step of 5 s would still cost 100 % of a clip"),
         (1, None, False, "windows are sampled each on its own"),
     ],
 )
@@ -156,6 +158,23 @@ def test_the_stages_of_a_graph_as_good_stand_in(staged: Bundle) -> None:
     with pytest.raises(UsageError) as no:
         decided(quick, "exact", choice=asked)
     assert no.value.hint == "--precision fp32"
+
+
+@pytest.mark.parametrize("asked", ["auto", "exact"])
+def test_stages_that_the_engine_does_not_run(
+    staged: Bundle, tmp_path: Path, asked: ReuseAsked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise BackendError("The engine knows no Where.\nDetails.")
+
+    monkeypatch.setattr(reuse, "open_incremental", broken)
+    words = ("run", staged.path, "-s", "demo", "--max-windows", 1, "--reuse", asked)
+    done = called(*words, "--backend", "cpu", monkeypatch=monkeypatch)
+    if asked == "auto":
+        assert done.code == 0
+        assert "no reuse: the stages do not run here: The engine knows no Where)" in done.err
+    else:
+        assert (done.code, done.err.splitlines()[0]) == (9, "error: The engine knows no Where. Details.")
 
 
 # --- the loop over the streams ---------------------------------------------------------------
