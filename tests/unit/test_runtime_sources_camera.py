@@ -112,6 +112,45 @@ def test_a_slow_reader_gets_the_newest_frames_and_the_rest_are_counted(opened: O
     assert source.dropped == 7
 
 
+def test_unwanted_frames_are_neither_decoded_nor_dropped(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    capture, source = opened
+    retrieved = 0
+    retrieve = capture.retrieve
+
+    def counted() -> tuple[bool, Picture | None]:
+        nonlocal retrieved
+        retrieved += 1
+        return retrieve()
+
+    monkeypatch.setattr(capture, "retrieve", counted)
+    capture.feed(2)
+    frames = source.frames(lambda time_s: round(time_s * 10) % 4 == 2)
+    # Of the two that wait, one is wanted.
+    assert next(frames).index == 1
+    capture.feed(8)
+    assert [frame.index for frame in itertools.islice(frames, 2)] == [5, 9]
+    assert (retrieved, source.skipped, source.dropped) == (2 + 2, 1 + 6, 0)
+
+
+def test_a_camera_none_of_whose_frames_is_wanted_is_alive(opened: Opened) -> None:
+    capture, source = opened
+    found: list[int] = []
+
+    def read() -> None:
+        found.append(next(source.frames(lambda time_s: time_s > 2.95)).index)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    # Much longer than the timeout.
+    for _ in range(30):
+        capture.feed(1)
+        reader.join(0.02)
+    reader.join(WAIT_S)
+    assert found == [29]
+
+
 def test_silence_is_an_error_after_the_timeout(opened: Opened) -> None:
     _, source = opened
     with pytest.raises(SourceError, match=r"camera7 delivered no picture for 0\.1 s"):
