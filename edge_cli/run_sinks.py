@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 import uuid
 from collections.abc import Sequence
@@ -30,7 +31,13 @@ if TYPE_CHECKING:
 END_GRACE_S = 10.0
 """For deliveries when the sources have ended; a run that is stopped has `STOP_GRACE_S`."""
 
-STOP_GRACE_S = 0.8
+STOP_GRACE_S = 0.3
+
+_FILMS_GRACE_S = 0.7
+"""Films are finished rather than left as partial files."""
+
+_HUNG_S = 0.6
+"""An output that needs so much longer than it was given is left behind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,13 +211,13 @@ class RunSinks:
             with contextlib.suppress(OSError):
                 self.finish()
         patient = kind is None and not self.stopped
-        deadline_s = time.monotonic() + (END_GRACE_S if patient else STOP_GRACE_S)
-        closing: list[Output | EventClips] = [*self._outputs]
+        grace_s = END_GRACE_S if patient else STOP_GRACE_S
+        closing: list[tuple[Output | EventClips, float]] = []
         if self._clips is not None:
-            closing.insert(0, self._clips)
-        for output in closing:
-            output.close(grace_s=max(0.05, deadline_s - time.monotonic()))
-        for output in closing:
+            closing.append((self._clips, max(grace_s, _FILMS_GRACE_S)))
+        closing += [(output, grace_s) for output in self._outputs]
+        _close_together(closing)
+        for output, _ in closing:
             for note in output.notes():
                 say(note)
 
@@ -266,6 +273,19 @@ def open_sinks(
         header=header,
         streams=streams,
     )
+
+
+def _close_together(closing: Sequence[tuple[Output | EventClips, float]]) -> None:
+    """Close all at once, each with its grace, so that they wait for others side by side."""
+    threads = [
+        threading.Thread(target=output.close, kwargs={"grace_s": grace_s}, daemon=True)
+        for output, grace_s in closing
+    ]
+    deadline_s = time.monotonic() + max(grace_s for _, grace_s in closing) + _HUNG_S
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, deadline_s - time.monotonic()))
 
 
 def _files(request: RunRequest, header: RunHeader, *, live: bool) -> list[Output]:

@@ -16,6 +16,7 @@ from runtime.outputs.webhook import checked_url
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 TIMEOUT_S = 10.0
+_GOODBYE_S = 0.25
 _LONGEST_TOPIC = 60_000
 """Bytes; MQTT 3.1.1 allows 65535 (section 1.5.3), of which `/events` and `/status` take some."""
 
@@ -68,12 +69,12 @@ class Mqtt:
         if self._connected.is_set():
             last = self._client.publish(f"{self._topic}/status", "offline", qos=1, retain=True)
             with contextlib.suppress(RuntimeError, ValueError):
-                last.wait_for_publish(0.5)
+                last.wait_for_publish(_GOODBYE_S)
         self._client.disconnect()
         # paho joins its thread, which may be waiting for a name server.
         ending = threading.Thread(target=self._client.loop_stop, daemon=True)
         ending.start()
-        ending.join(0.5)
+        ending.join(_GOODBYE_S)
 
     def _connecting(self, parts: urllib.parse.SplitResult, password: str | None) -> Any:
         """A client whose own thread connects, and connects again."""
