@@ -10,6 +10,7 @@ import select
 import shutil
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -29,6 +30,10 @@ BROWSER = next(
 NEEDS_CHROMIUM = pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
 
 _REPORTS = ("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled")
+
+
+class Navigated(Exception):
+    """The page was left while it was asked."""
 
 
 class Chromium:
@@ -82,9 +87,12 @@ class Chromium:
         return answer["result"].get("value")
 
     def wait(self, expression: str, timeout_s: float = 15.0) -> None:
-        """Until JavaScript computes something true."""
+        """Until JavaScript computes something true, on this page or one that it leads to."""
         deadline_s = time.monotonic() + timeout_s
-        while not self.value(expression):
+        while True:
+            with suppress(Navigated):
+                if self.value(expression):
+                    return
             if time.monotonic() > deadline_s:
                 text = self.value("document.body.innerText")
                 raise AssertionError(f"never true: {expression}\n{text}")
@@ -130,7 +138,10 @@ class Chromium:
         while True:
             told = self._next()
             if told.get("id") == number:
-                assert "error" not in told, (method, told["error"])
+                error = told.get("error", {})
+                if "navigated" in error.get("message", ""):
+                    raise Navigated
+                assert not error, (method, error)
                 return told["result"]
             self._events.append(told)
 

@@ -191,7 +191,7 @@ def test_login(browser: Chromium, shots: Path) -> None:
             (TOKEN, "typeof byId === 'function'"),
         ):
             browser.value(f"document.querySelector('#token').value = {given!r}")
-            browser.value("document.querySelector('form').submit()")
+            browser.value("void setTimeout(() => document.querySelector('form').submit())")
             browser.wait(sign)
         _is_alive(browser)
         assert browser.value("location.href") == origin
