@@ -12,10 +12,11 @@ from models.bundle import Bundle
 from models.errors import BackendError, MissingExtra
 from models.stages import Stage
 from runtime.backends import BACKENDS
-from runtime.incremental import open_incremental
+from runtime.incremental import StreamClip, open_incremental
 from runtime.incremental.walk import walk
 from runtime.session import Backend, SessionOptions
 from runtime.stage_session import Array, StageSession
+from tests.fakes import frame_at
 from tests.staged_models import CROP, FRAMES, WIDTH, write_staged_bundle
 
 pytest.importorskip("onnx")
@@ -174,3 +175,29 @@ def test_a_missing_engine(
         monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingExtra, match="not installed"):
         backend.open_stage(*stage_of(bundle, 0), OPTIONS)
+
+
+@pytest.mark.parametrize("neighbours", [True, False])
+def test_approximate_steps(backend: Backend, bundle: Bundle, neighbours: bool) -> None:
+    """As a clip in the middle of a film of which the model sees every frame."""
+    rng = np.random.default_rng(8)
+    film = [
+        frame_at(float(n), n, picture=rng.integers(0, 256, (CROP, CROP, 3), dtype=np.uint8))
+        for n in range(14)
+    ]
+    variant = bundle.card.variants[0]
+    with open_incremental(bundle, variant, backend, OPTIONS, reuse="approx") as staged:
+        staged.warm_up()
+        steps = []
+        for start in range(2, 8):
+            end = start + FRAMES
+            clip = StreamClip(
+                frames=tuple(film[start:end]),
+                before=tuple(film[:start]),
+                after=tuple(film[end:]) if neighbours else (),
+            )
+            steps.append(staged.run([clip]))
+        assert staged.rows_computed == ((1, 1, 1, 1) if neighbours else (1, 2, 3, 1))
+        staged.forget(0)
+        anew = staged.run([clip])
+    np.testing.assert_allclose(steps[-1], anew, atol=1e-4)
