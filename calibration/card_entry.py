@@ -92,6 +92,7 @@ class CardEntries:
                     accuracy_drop_points=None if gate.fp32_top1 is None else gate.lost_points,
                     speedup={one.backend: round(one.ratio, 3) for one in report.races},
                     failed_on=failed_on,
+                    staged_on=() if staged is None else staged.backends,
                 ),
             ),
         )

@@ -39,6 +39,11 @@ class Staged:
     paths: tuple[Path, ...]
     facts: StreamStages
 
+    @property
+    def backends(self) -> tuple[str, ...]:
+        """Names of those that were checked."""
+        return tuple(check.backend for check in self.facts.checks)
+
 
 def staged(
     whole: Path, card: ModelCard, *, backends: Sequence[str], scratch: Path, on_step: OnStep

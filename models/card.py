@@ -74,6 +74,7 @@ class Int8(BaseModel):
             None without labels.
         speedup: Time of fp32 over that of INT8 by backend, on the machine that calibrated.
         failed_on: Backends on which it misses its budget, although it runs there.
+        staged_on: Backends on which its stages said what the whole graph says.
     """
 
     model_config = _FROZEN
@@ -91,6 +92,7 @@ class Int8(BaseModel):
     accuracy_drop_points: float | None
     speedup: dict[str, float]
     failed_on: tuple[str, ...] = ()
+    staged_on: tuple[str, ...] = ()
 
 
 class Variant(BundleFile):
