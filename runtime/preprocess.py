@@ -16,7 +16,7 @@ import numpy as np
 
 from models.errors import UsageError
 from models.spec import ClipSpec, Resize
-from runtime.records import Picture
+from runtime.records import Picture, Plane
 from runtime.session import Tensor
 from runtime.views import Views, views_of
 
@@ -122,7 +122,9 @@ def clip_tensor(prepared: Sequence[Picture], clip: ClipSpec) -> Tensor:
     return tensor
 
 
-def normalise_into(picture: Picture, clip: ClipSpec, out: Tensor) -> None:
+def normalise_into(
+    picture: Picture, clip: ClipSpec, out: Tensor, *, planes: Sequence[Plane] | None = None
+) -> None:
     """Normalise a prepared picture into a tensor that exists: `(pixel / 255 - mean) / std`.
 
     The 256 values of a channel are looked up; they are the same as in `clip_tensor`.
@@ -131,6 +133,8 @@ def normalise_into(picture: Picture, clip: ClipSpec, out: Tensor) -> None:
         picture: uint8 [crop, crop, 3], a result of `prepare` or a view of the same size.
         clip: What the network wants.
         out: Written to: float32 [3, crop, crop], C-contiguous.
+        planes: Three arrays uint8 [crop, crop] to work in, of one thread: a quarter quicker than
+            to allocate them.
 
     Raises:
         UsageError: Shape or type of `picture` is another one.
@@ -149,8 +153,8 @@ def normalise_into(picture: Picture, clip: ClipSpec, out: Tensor) -> None:
             f"A picture is normalised into contiguous float32 {[3, side, side]},"
             f" got {out.dtype} {list(out.shape)}."
         )
-    planes = cv2.split(np.ascontiguousarray(picture))
-    for plane, values, target in zip(planes, _levels(clip.mean, clip.std), out, strict=True):
+    split = cv2.split(np.ascontiguousarray(picture), planes)
+    for plane, values, target in zip(split, _levels(clip.mean, clip.std), out, strict=True):
         cv2.LUT(plane, values, target)
 
 

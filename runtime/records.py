@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 Picture = NDArray[np.uint8]
 """RGB, uint8, shape [H, W, 3]."""
+Plane = NDArray[np.uint8]
+"""One channel of a picture, uint8 [H, W]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

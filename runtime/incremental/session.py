@@ -169,6 +169,7 @@ class IncrementalSession(ClosesOnExit):
         crop = self._model.clip.crop
         at_once = max(_FRAMES_AT_ONCE, sharing.streams)
         self._pixels = np.zeros((at_once, 3, crop, crop), np.float32)
+        self._planes = list(np.zeros((3, crop, crop), np.uint8))
         for number, counts in enumerate(self._counts()):
             self._sessions[number].prepare(counts, slots=self._slots_read(number))
 
@@ -244,7 +245,8 @@ class IncrementalSession(ClosesOnExit):
             slots = fresh.slots[start : start + at_once]
             pixels = self._pixels[: len(slots)]
             for out, (w, position) in zip(pixels, fresh.frames[start:], strict=False):
-                normalise_into(frames[w][position].picture, self._model.clip, out)
+                picture = frames[w][position].picture
+                normalise_into(picture, self._model.clip, out, planes=self._planes)
             outputs = cache.destination(slots)
             self._sessions[0].compute([pixels], outputs)
             cache.settle(slots, outputs)

@@ -14,7 +14,7 @@ from PIL import Image
 from models.errors import UsageError
 from models.spec import IMAGENET_MEAN, IMAGENET_STD, ClipSpec, Resize
 from runtime.preprocess import Preparation, clip_tensor, normalise_into, prepare
-from runtime.records import Picture
+from runtime.records import Picture, Plane
 from runtime.sampling import segment_centres
 from runtime.sources import open_source
 from runtime.views import Views, views_of
@@ -318,12 +318,13 @@ def test_wrong_number_or_shape_of_pictures() -> None:
         clip_tensor([noise(16, 16), noise(16, 17)], spec)
 
 
-def test_normalising_into_a_tensor_gives_the_same() -> None:
+@pytest.mark.parametrize("planes", [None, list(np.zeros((3, 224, 224), np.uint8))])
+def test_normalising_into_a_tensor_gives_the_same(planes: list[Plane] | None) -> None:
     spec = ClipSpec(frames=2)
     pictures = [noise(224, 224), noise(300, 400)[10:234, 20:244][:, ::-1]]
     out = np.full((2, 3, 224, 224), np.nan, np.float32)
     for picture, target in zip(pictures, out, strict=True):
-        normalise_into(picture, spec, target)
+        normalise_into(picture, spec, target, planes=planes)
     np.testing.assert_array_equal(out[None], clip_tensor(pictures, spec))
 
 
