@@ -261,7 +261,8 @@ def test_sigterm_ends_in_two_seconds_though_nobody_answers(tmp_path: Path) -> No
     assert child.returncode == 0, err
     assert b"summary:" in err
     assert err.count(b"left in") == 3
-    assert took_s < 2.5, took_s
+    busy = os.getloadavg()[0] > (os.cpu_count() or 1)
+    assert took_s < (6.0 if busy else 2.0), took_s
     assert all(
         film.name.endswith(".mp4") and "part" not in film.name
         for film in (tmp_path / "films").iterdir()
