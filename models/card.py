@@ -25,7 +25,7 @@ from models.bundle_file import Sha256 as Sha256
 from models.bundle_file import sha256_of as sha256_of
 from models.errors import BundleError, SchemaTooNew
 from models.spec import ClipSpec
-from models.stages import Stage, Temporal, check_stages
+from models.stages import MAX_STAGES, Stage, Temporal, check_stages
 
 SCHEMA_VERSION: Literal[1] = 1
 CARD_NAME = "card.json"
@@ -114,7 +114,7 @@ class Variant(BundleFile):
     engine: Literal["any", "openvino"] = "any"
     weights: BundleFile | None = None
     int8: Int8 | None = None
-    stages: Annotated[tuple[Stage, ...], Field(max_length=64)] = ()
+    stages: Annotated[tuple[Stage, ...], Field(max_length=MAX_STAGES)] = ()
 
     @model_validator(mode="after")
     def _check(self) -> Variant:

@@ -18,7 +18,9 @@ from pydantic import BaseModel, Field, model_validator
 
 from models.bundle_file import FROZEN, BundleFile, Line
 
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, lt=1 << 62)]
+MAX_STAGES = MAX_TENSORS = MAX_OFFSETS = 64
+MAX_MIXING = 1024
 _BYTES = {"float32": 4, "uint8": 1, "int8": 1}
 MAX_ROW_BYTES = 256 << 20
 """Most bytes that the tensors of one row of a stage may take: far more than any network has."""
@@ -66,10 +68,10 @@ class Stage(BundleFile):
 
     kind: Literal["frame", "shifted", "window"]
     offsets: Annotated[
-        tuple[Annotated[int, Field(ge=-255, le=255)], ...], Field(max_length=64)
+        tuple[Annotated[int, Field(ge=-255, le=255)], ...], Field(max_length=MAX_OFFSETS)
     ] = ()
-    inputs: Annotated[tuple[StageTensor, ...], Field(max_length=64)] = ()
-    outputs: Annotated[tuple[StageTensor, ...], Field(max_length=64)] = ()
+    inputs: Annotated[tuple[StageTensor, ...], Field(max_length=MAX_TENSORS)] = ()
+    outputs: Annotated[tuple[StageTensor, ...], Field(max_length=MAX_TENSORS)] = ()
     macs: Count
 
     @property
@@ -126,7 +128,8 @@ class Temporal(BaseModel):
     """Where a model mixes frames, and what overlapping clips may share because of that.
 
     Attributes:
-        mixing: Every operation that mixes frames, in the order of the graph.
+        mixing: Every operation that mixes frames, in the order of the graph (the first
+            `MAX_MIXING`).
         macs_per_clip: Multiply-accumulates of a clip computed whole.
         macs_per_step: Of a clip that is one frame further than the one before, when everything
             that the two have in common is kept.
@@ -135,7 +138,7 @@ class Temporal(BaseModel):
 
     model_config = FROZEN
 
-    mixing: Annotated[tuple[Mixing, ...], Field(max_length=1024)]
+    mixing: Annotated[tuple[Mixing, ...], Field(max_length=MAX_MIXING)]
     macs_per_clip: Count
     macs_per_step: Count
     reason: Line

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from models.stages import Mixing, StageTensor, Temporal
+from pydantic import ValidationError
+
+from models.stages import Mixing, Stage, StageTensor, Temporal
 from runtime.temporal.constants import Constants
 from runtime.temporal.dense import with_dense_products
 from runtime.temporal.levels import Work, levels_worth_it, rows_per_step, step_macs
@@ -157,11 +159,25 @@ def _graph(
     macs: int,
     inputs: Mapping[str, tuple[int, Sequence[int | str]]],
 ) -> StageGraph:
+    try:
+        entry = Stage(
+            file="stage.onnx",
+            sha256="0" * 64,
+            size_bytes=0,
+            kind=kind,
+            offsets=offsets if kind == "shifted" else (),
+            inputs=tuple(map(_tensor, writer.caches)),
+            outputs=tuple(map(_tensor, outputs)),
+            macs=macs,
+        )
+    except ValidationError as error:
+        why = error.errors()[0]["msg"]
+        raise NoStage(f"a {kind} stage would not be as stages are: {why}") from error
     return StageGraph(
         kind=kind,
-        offsets=offsets if kind == "shifted" else (),
-        inputs=tuple(map(_tensor, writer.caches)),
-        outputs=tuple(map(_tensor, outputs)),
+        offsets=entry.offsets,
+        inputs=entry.inputs,
+        outputs=entry.outputs,
         macs=macs,
         model=with_dense_products(writer.model(inputs, outputs)),
     )

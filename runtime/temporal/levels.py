@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from models.stages import MAX_STAGES
+
 LEAST_SAVING = 0.03
 """Share of the multiply-accumulates of a step that another stage must save."""
 
@@ -71,7 +73,7 @@ def levels_worth_it(work: Work) -> int:
     that saves less is taken only if it leads to one that saves enough for both.
     """
     best, cost = 0, step_macs(work, 0)
-    for stages in range(1, len(work.macs) + 1):
+    for stages in range(1, min(len(work.macs), MAX_STAGES - 1) + 1):
         now = step_macs(work, stages)
         if cost > 0 and cost - now >= LEAST_SAVING * (stages - best) * cost:
             best, cost = stages, now

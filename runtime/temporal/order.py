@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from runtime.temporal.constants import reads
 
 if TYPE_CHECKING:
-    from onnx import ModelProto, NodeProto
+    from onnx import ModelProto
 
 
 def in_running_order(model: ModelProto) -> ModelProto:
@@ -15,32 +15,26 @@ def in_running_order(model: ModelProto) -> ModelProto:
 
     Quantizers leave graphs in another order, which engines put right but shape inference does not.
     """
-    graph = model.graph
-    makers = {name: node for node in graph.node for name in node.output if name}
-    ordered: list[NodeProto] = []
-    done: set[str] = set()
-    for start in graph.node:
+    nodes = list(model.graph.node)
+    makers = {name: at for at, node in enumerate(nodes) for name in node.output if name}
+    needs = [{makers[name] for name in reads(node) if name in makers} for node in nodes]
+    ordered: list[int] = []
+    done: set[int] = set()
+    for start in range(len(nodes)):
         waiting = [start]
         while waiting:
-            node = waiting[-1]
-            if node.output[0] in done:
-                waiting.pop()
-                continue
-            missing = [
-                makers[name]
-                for name in reads(node)
-                if name in makers and makers[name].output[0] not in done
-            ]
-            if missing and len(waiting) <= len(graph.node):
+            missing = [at for at in needs[waiting[-1]] if at not in done]
+            if missing and len(waiting) <= len(nodes):
                 waiting.extend(missing)
                 continue
-            waiting.pop()
-            ordered.append(node)
-            done.add(node.output[0])
-    if all(one is other for one, other in zip(ordered, graph.node, strict=True)):
+            at = waiting.pop()
+            if at not in done:
+                done.add(at)
+                ordered.append(at)
+    if ordered == list(range(len(nodes))):
         return model
     copy = type(model)()
     copy.CopyFrom(model)
     del copy.graph.node[:]
-    copy.graph.node.extend(ordered)
+    copy.graph.node.extend(nodes[at] for at in ordered)
     return copy

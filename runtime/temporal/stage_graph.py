@@ -222,6 +222,11 @@ class RowWriter:
         shape = (-1, *row.row_shape)
         if operation.positions is None:
             return self.writer.reshaped(source, shape, name)
+        channels = _whole_channels(operation.positions, operation.source.row_shape)
+        if channels is not None:
+            chosen = self.writer.constant(f"{name}.channels", channels)
+            taken = self.writer.node("Gather", [source, chosen], f"{name}.taken", axis=1)
+            return self.writer.reshaped(taken, shape, name)
         flat = self.writer.reshaped(source, (-1, prod(operation.source.row_shape)), f"{name}.flat")
         places = self.writer.constant(f"{name}.places", operation.positions.astype(np.int64))
         chosen = self.writer.node("Gather", [flat, places], f"{name}.chosen", axis=1)
@@ -258,6 +263,18 @@ class RowWriter:
         )
         filled = writer.node("Where", [wide, outside, taken], f"{name}.filled")
         return writer.reshaped(filled, (-1, channels, *inner), name)
+
+
+def _whole_channels(positions: NDArray[Any], shape: Sequence[int]) -> NDArray[Any] | None:
+    """Which channels are taken, where whole ones are; None otherwise."""
+    inner = prod(shape[1:])
+    if not shape or positions.size % inner:
+        return None
+    blocks = positions.reshape(-1, inner)
+    whole = blocks[:, :1] + np.arange(inner)
+    if (blocks[:, 0] % inner).any() or not np.array_equal(blocks, whole):
+        return None
+    return np.asarray(blocks[:, 0] // inner, dtype=np.int64)
 
 
 def is_cheap(operation: Operation) -> bool:

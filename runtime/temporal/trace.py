@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.stages import Mixing
+from models.stages import MAX_MIXING, Mixing
 from runtime.graph_macs import Shape, node_macs
 from runtime.graph_shapes import TensorFacts, inferred_tensors
 from runtime.temporal.constants import Constants, reads
@@ -59,7 +59,7 @@ def traced(model: ModelProto) -> tuple[RowGraph, Constants, tuple[Mixing, ...]]:
     tracer = _Tracer(model)
     for node in model.graph.node:
         tracer.visit(node)
-    return tracer.graph, tracer.constants, tuple(tracer.mixing)
+    return tracer.graph, tracer.constants, tuple(tracer.mixing[:MAX_MIXING])
 
 
 class _Tracer:

@@ -30,12 +30,13 @@ class WindowWriter:
     ) -> None:
         self.writer = GraphWriter(model, constants)
         self.macs = 0
-        self._nodes = model.graph.node
-        self._makers = {name: node for node in model.graph.node for name in node.output if name}
+        self._nodes = list(model.graph.node)
+        self._makers = {
+            name: at for at, node in enumerate(self._nodes) for name in node.output if name
+        }
         self._graph = graph
         self._constants = constants
         self._level = level
-        self._done: set[str] = set()
         self._rows: dict[Row, str] = {}
 
     def write(self) -> None:
@@ -47,9 +48,8 @@ class WindowWriter:
         wanted, fed = self._needed()
         for name in fed:
             self._feed(name, self._graph.views[name])
-        for node in self._nodes:
-            if id(node) in wanted:
-                self._node(node)
+        for at in sorted(wanted):
+            self._node(self._nodes[at])
 
     @property
     def sources(self) -> list[Row]:
@@ -62,7 +62,7 @@ class WindowWriter:
         return view is not None and view.axis is not None and view.source.level <= self._level
 
     def _needed(self) -> tuple[set[int], list[str]]:
-        """Nodes that are still to be computed (by identity), and tensors that are fed."""
+        """Nodes that are still to be computed (by their place), and tensors that are fed."""
         nodes: set[int] = set()
         fed: dict[str, None] = {}
         waiting, seen = [LOGITS], set()
@@ -74,14 +74,12 @@ class WindowWriter:
             if self._is_fed(name):
                 fed[name] = None
                 continue
-            node = self._makers.get(name)
-            if node is None or not (
-                name in self._constants.varying or name in self._constants.sized
-            ):
+            at = self._makers.get(name)
+            if at is None or not (name in self._constants.varying or name in self._constants.sized):
                 continue
-            nodes.add(id(node))
-            if not self._about_fed(node):
-                waiting.extend(reads(node))
+            nodes.add(at)
+            if not self._about_fed(self._nodes[at]):
+                waiting.extend(reads(self._nodes[at]))
         return nodes, list(fed)
 
     def _about_fed(self, node: NodeProto) -> bool:

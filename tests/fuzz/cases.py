@@ -247,6 +247,34 @@ def _graph(shop: Workshop) -> Written:
     return Written(path=folder, refused=edited.refused)
 
 
+def _stage(shop: Workshop) -> Written:
+    """One graph of a model in stages; the card is made to match."""
+    folder = shop.copy("staged")
+    path = shop.rng.choice(sorted(folder.glob("stream.*.onnx")))
+    edited = edit_onnx(
+        shop.rng,
+        _without_spare_weights(path),
+        other=shop.other("onnx"),
+        outside=shop.folder.parent / OUTSIDE,
+        endless=False,
+    )
+    path.write_bytes(edited.content)
+    _match(folder, path.name, shop.rng)
+    return Written(path=folder, refused=edited.refused)
+
+
+def _without_spare_weights(path: Path) -> bytes:
+    """An ONNX file in which every weight is read: engines never look at others."""
+    import onnx
+
+    model = onnx.load(str(path))
+    read = {name for node in model.graph.node for name in node.input}
+    kept = [tensor for tensor in model.graph.initializer if tensor.name in read]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
+    return bytes(model.SerializeToString())
+
+
 def _probe(shop: Workshop) -> Written:
     folder = shop.copy("bundle")
     path = folder / "probe.npz"
@@ -276,7 +304,8 @@ def _match(folder: Path, name: str, rng: Random) -> None:
     content = (folder / name).read_bytes()
     graphs = card["variants"]
     weights = [graph["weights"] for graph in graphs if graph.get("weights")]
-    entry = next(one for one in (card["probe"], *graphs, *weights) if one["file"] == name)
+    stages = [stage for graph in graphs for stage in graph.get("stages", ())]
+    entry = next(one for one in (card["probe"], *graphs, *weights, *stages) if one["file"] == name)
     if rng.random() < 0.95:
         entry |= {"sha256": hashlib.sha256(content).hexdigest(), "size_bytes": len(content)}
     if rng.random() < 0.1:
@@ -295,6 +324,7 @@ KINDS: dict[str, Kind] = {
     "card.json": Kind(share=20, process="user", write=_card, needs_paddle=False),
     "graph": Kind(share=30, process="user", write=_graph, needs_paddle=False),
     "ir": Kind(share=16, process="user", write=_ir, needs_paddle=False),
+    "stage": Kind(share=20, process="user", write=_stage, needs_paddle=False),
     "probe": Kind(share=10, process="user", write=_probe, needs_paddle=False),
 }
 

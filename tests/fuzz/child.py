@@ -142,6 +142,11 @@ _COMMANDS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("verify", "{}", "--backend", "openvino"),
         (*_RUN, "--backend", "openvino", "--precision", "int8"),
     ),
+    "stage": (
+        ("verify", "{}"),
+        (*_RUN, "--backend", "cpu", "--reuse", "exact"),
+        (*_RUN, "--backend", "openvino", "--reuse", "exact"),
+    ),
     "probe": (("verify", "{}"), ("verify", "{}", "--json", "--backend", "cpu")),
 }
 """What reads each file of a bundle."""

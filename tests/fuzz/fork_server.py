@@ -258,4 +258,5 @@ def _left_behind(one: _Running, what: str) -> list[str]:
 _BUNDLE_FILES = (
     *("card.json", "model.onnx", "probe.npz"),
     *("model.fp16.onnx", "model.batch2.onnx", "model.fp16.batch2.onnx"),
+    *("stream.frame.onnx", "stream.shift1.onnx", "stream.shift2.onnx", "stream.window.onnx"),
 )

@@ -24,6 +24,7 @@ from tests.checkpoints import (
     write_checkpoint,
 )
 from tests.onnx_models import FORMS, write_onnx
+from tests.staged_models import write_staged_bundle
 from tests.tiny_models import write_tiny_bundle
 
 FRAMES, SIZE = 4, 32
@@ -61,6 +62,7 @@ def make_seeds(folder: Path, *, paddle: bool) -> Seeds:
     _onnx(folder / "onnx")
     write_tiny_bundle(folder / "bundle" / "tiny")
     write_tiny_bundle(folder / "bundle" / "tiny1", batch=1)
+    write_staged_bundle(folder / "staged" / "tiny")
     _in_a_fork(lambda: _with_openvino_graph(folder / "ir" / "tiny"))
     if paddle:
         _exports(folder)

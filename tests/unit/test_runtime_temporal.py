@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("onnx", reason="needs the `convert` or the `int8` extra")
+onnx = pytest.importorskip("onnx", reason="needs the `convert` or the `int8` extra")
 
 from models.stages import Mixing
 from runtime.temporal.cut import Cut, cut_into_stages
@@ -221,6 +221,21 @@ def test_shuffled_channels_and_softmax_stay_within_a_frame() -> None:
     cut = cut_and_compared(net.head(net.conv(maps, CHANNELS, CHANNELS)))
     assert kinds(cut) == [("frame", ()), ("window", ())]
     assert mixing(cut) == [("mean", 0)]
+
+
+def test_split_channels_are_taken_as_whole_ones() -> None:
+    net = Network()
+    maps = net.stem()
+    half = net.add("Slice", [maps, *map(net.numbers, ([3], [7], [1]))])
+    mixed = net.add("Concat", [net.conv(half, 4, 4), net.add("Relu", [maps])], axis=1)
+    cut = cut_and_compared(net.head(net.conv(mixed, 4 + CHANNELS, CHANNELS)))
+    assert kinds(cut) == [("frame", ()), ("window", ())]
+    (places,) = [
+        onnx.numpy_helper.to_array(one)
+        for one in cut.stages[0].model.graph.initializer
+        if one.name.endswith(".channels")
+    ]
+    assert places.tolist() == [3, 4, 5, 6]
 
 
 def test_shapes_that_are_asked_for_when_it_runs() -> None:
