@@ -44,8 +44,10 @@ def with_stages(
     on_step(0, 1)
     cut = cut_into_stages(graph)
     card = card.model_copy(update={"temporal": cut.temporal})
-    if not wanted or not cut.stages:
+    if not cut.stages:
         return card, ()
+    if not wanted:
+        return _without_stages(card, "the stage graphs were left out with --no-stages"), ()
     stages = write_stages(cut, folder, STEM)
     paths = tuple(folder / stage.file for stage in stages)
     model = StagedModel(clip=card.clip, classes=card.classes, stages=stages, paths=paths)
@@ -55,6 +57,19 @@ def with_stages(
     if problems:
         for path in paths:
             path.unlink()
-        return card, (f"no stage graphs: {'; '.join(problems)}",)
+        note = f"no stage graphs: {'; '.join(problems)}"
+        return _without_stages(card, "the stage graphs did not pass their check"), (note,)
     staged = first.model_copy(update={"stages": stages})
     return card.model_copy(update={"variants": (staged, *card.variants[1:])}), ()
+
+
+def _without_stages(card: ModelCard, why: str) -> ModelCard:
+    """The card of a model whose work could be shared, if it had its stages."""
+    temporal = card.temporal
+    if temporal is None:
+        return card
+    whole = {
+        "macs_per_step": temporal.macs_per_clip,
+        "reason": f"{why}; with them {temporal.reason}",
+    }
+    return card.model_copy(update={"temporal": temporal.model_copy(update=whole)})

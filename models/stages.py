@@ -131,8 +131,8 @@ class Temporal(BaseModel):
         mixing: Every operation that mixes frames, in the order of the graph (the first
             `MAX_MIXING`).
         macs_per_clip: Multiply-accumulates of a clip computed whole.
-        macs_per_step: Of a clip that is one frame further than the one before, when everything
-            that the two have in common is kept.
+        macs_per_step: Of a clip that is one frame further than the one before, with the stages
+            that there are.
         reason: What is kept and what is not, and why, in one sentence.
     """
 

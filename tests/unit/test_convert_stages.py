@@ -69,6 +69,8 @@ def test_no_stages(source: Path, tmp_path: Path) -> None:
     card, _ = converted(source, tmp_path / "out", stages=False)
     assert card.variants[0].stages == ()
     assert card.temporal is not None
+    assert card.temporal.macs_per_step == card.temporal.macs_per_clip
+    assert card.temporal.reason.startswith("the stage graphs were left out with --no-stages; with")
     assert files(tmp_path / "out") == ["card.json", "model.onnx", "probe.npz"]
 
 
@@ -96,6 +98,8 @@ def test_stages_that_compute_something_else_are_left_out(
     assert card.variants[0].stages == ()
     (note,) = [one for one in notes if one.startswith("no stage graphs: ")]
     assert "on cpu they differ from the whole graph by" in note
+    assert card.temporal is not None
+    assert card.temporal.reason.startswith("the stage graphs did not pass their check; with them")
     assert files(tmp_path / "out") == ["card.json", "model.onnx", "probe.npz"]
 
 
