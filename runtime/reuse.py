@@ -21,8 +21,7 @@ from runtime.views import Views
 ReuseAsked = Literal["auto", "exact", "approx", "off"]
 
 WORTH_SHARE = 0.95
-"""A step that costs more than this share of a whole clip gains nothing: stages have costs too. With
-0.92, PP-TSM ResNet50, it was 1.05 times as fast on ONNX Runtime and 1.01 times on OpenVINO."""
+"""A step that costs more than this share of a whole clip gains nothing: stages have costs too."""
 
 _INT8_AT_BEST = 0.4
 """A step in fp32 below this share of a clip costs less than a whole clip in INT8 ever did."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from models.stages import Mixing
-from runtime.temporal.levels import LEAST_SAVING, Work
+from runtime.temporal.levels import LARGEST_STEP, Work
 
 
 def reason_for(mixing: Sequence[Mixing], work: Work, stages: int) -> str:
@@ -55,6 +55,6 @@ def _nothing(mixing: Sequence[Mixing], end: int) -> str:
     if end > 0:
         return (
             f"the first of {end} shift{'s' * (end > 1)} comes so early that keeping what is"
-            f" computed before it would save less than {LEAST_SAVING:.0%} of the work"
+            f" computed before it would save less than {1 - LARGEST_STEP:.0%} of the work"
         )
     return "no work is done on single frames"

@@ -112,8 +112,15 @@ def test_levels_that_are_kept_save_their_share(frames: int, macs: list[int], res
     chosen = levels_worth_it(work)
     costs = [step_macs(work, stages) for stages in range(len(macs) + 1)]
     assert all(after <= before for before, after in pairwise(costs))
-    if chosen:
-        assert costs[chosen] <= 0.97 * costs[0]
-        assert costs[chosen] < costs[chosen - 1]
+    if not chosen:
+        assert costs[0] == 0 or costs[1] > 0.9 * costs[0]
+        return
+    assert costs[chosen] <= 0.9 * costs[0]
+    assert costs[chosen] < costs[chosen - 1]
     if chosen < len(macs) and costs[chosen]:
         assert costs[chosen + 1] > 0.97 * costs[chosen]
+
+
+def test_stages_that_save_next_to_nothing_are_not_made() -> None:
+    assert levels_worth_it(Work(8, (1, 3), (10, 10), 2000)) == 0
+    assert levels_worth_it(Work(8, (1, 3), (50, 50), 1000)) == 2
