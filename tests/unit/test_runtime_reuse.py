@@ -174,7 +174,8 @@ def test_stages_that_the_engine_does_not_run(
         assert done.code == 0
         assert "no reuse: the stages do not run here: The engine knows no Where)" in done.err
     else:
-        assert (done.code, done.err.splitlines()[0]) == (9, "error: The engine knows no Where. Details.")
+        assert done.code == 9
+        assert done.err.splitlines()[0] == "error: The engine knows no Where. Details."
 
 
 # --- the loop over the streams ---------------------------------------------------------------
