@@ -82,6 +82,7 @@ def open_running(bundle: Bundle, request: RunRequest, windows: Windows | None) -
     from runtime.session import SessionOptions
 
     options = SessionOptions(threads=request.threads)
+    _warm_up_preparation(bundle)
     choice = choose_session(
         bundle,
         backend=request.backend,
@@ -126,3 +127,14 @@ def _warm_up(session: Session, bundle: Bundle) -> None:
     import numpy as np
 
     session.run(np.zeros(bundle.card.clip.input_shape(), np.float32))
+
+
+def _warm_up_preparation(bundle: Bundle) -> None:
+    """Prepare nothing once: the first picture loads a library, and that is no latency either."""
+    import numpy as np
+
+    from runtime.preprocess import Preparation
+
+    clip = bundle.card.clip
+    side = 2 * clip.resize.short_side
+    Preparation(clip=clip).kept(np.zeros((side, side, 3), np.uint8))
