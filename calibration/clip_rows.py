@@ -11,8 +11,9 @@ from typing import Literal
 
 from calibration.list_lines import LineProblem, ListLine, looks_like_frame_folders, parse_lines
 from calibration.text_file import printable, read_text
-from calibration.video_files import folders_in, is_video_name, videos_below
+from calibration.video_files import folders_in, videos_below
 from models.errors import DatasetError, SourceError, SourceNotFound
+from runtime.file_names import is_video_name
 from runtime.sources import SOURCES, masked
 
 ClipKind = Literal["demo", "file", "glob", "folder", "class folders", "list"]

@@ -7,14 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from calibration.text_file import lines_of
-
-VIDEO_SUFFIXES = frozenset(
-    (
-        *(".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg"),
-        *(".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m"),
-    )
-)
-"""Endings, lower case, by which a file is taken for a video."""
+from runtime.file_names import VIDEO_SUFFIXES
 
 SEPARATORS = ("tab", "comma", "semicolon", "space")
 """Between path and label, in the order in which they are preferred where several would do."""

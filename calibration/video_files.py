@@ -5,13 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from calibration.list_lines import VIDEO_SUFFIXES
 from models.errors import DatasetError
-
-
-def is_video_name(name: str) -> bool:
-    """Whether a file is taken for a video. Hidden ones (`._clip.mp4` of a Mac) are not."""
-    return Path(name).suffix.lower() in VIDEO_SUFFIXES and not Path(name).name.startswith(".")
+from runtime.file_names import is_video_name
 
 
 def videos_below(folder: Path) -> tuple[Path, ...]:
