@@ -74,6 +74,10 @@ class GridSampler:
         neighbours: Frames beyond the window that clips are to know.
         short: Want all frames of the first window, so that if the stream ends within it, the
             choice is from all of them. Set it for a file that may be that short.
+
+    Attributes:
+        take_every: Of the windows, only those whose number is a multiple of this are given out.
+            May change at any time: the ring holds the frames of the others as well.
     """
 
     def __init__(
@@ -85,6 +89,7 @@ class GridSampler:
         short: bool = False,
     ) -> None:
         self.spec = spec
+        self.take_every = 1
         self._rule = rule
         self._around = neighbours or Neighbours()
         self._short = short
@@ -243,7 +248,7 @@ class GridSampler:
         """The clip of the window whose last point this is; none when it is not complete."""
         phases, frames = self.spec.phases, self.spec.frames
         first = point - (frames - 1) * phases
-        if first < 0 or first % self.spec.every:
+        if first < 0 or first % (self.spec.every * self.take_every):
             return []
         ring = self._ring
         points = range(first, point + 1, phases)

@@ -211,6 +211,10 @@ class ClipSampler:
         window: Length and stride.
         segments: Frames per clip, T.
         rule: Which frame of a segment is taken.
+
+    Attributes:
+        take_every: Of the windows, only those whose number is a multiple of this are given out.
+            May change at any time.
     """
 
     def __init__(self, window: WindowSpec, segments: int, *, rule: SegmentFrame) -> None:
@@ -219,6 +223,7 @@ class ClipSampler:
         self._window = window
         self._segments = segments
         self._rule = rule
+        self.take_every = 1
         self.reset()
 
     def reset(self) -> None:
@@ -300,7 +305,8 @@ class ClipSampler:
     def _complete_until(self, elapsed_s: float) -> tuple[Clip, ...]:
         clips = []
         while self._pending and self._end_s(self._next) <= elapsed_s:
-            clips.append(self._clip(self._end_s(self._next)))
+            if self._next % self.take_every == 0:
+                clips.append(self._clip(self._end_s(self._next)))
             self._next += 1
             edge_s = self._start_s(self._next) - EPSILON_S
             while self._pending and self._since_origin_s(self._pending[0]) < edge_s:
