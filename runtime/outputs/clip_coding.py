@@ -113,7 +113,7 @@ class ClipFile:
     def __init__(self, path: Path, template: Any) -> None:
         import av
 
-        self._path = path
+        self.path = path
         self._partial = path.with_name(f"{path.stem}.part.mp4")
         self._file = RawFile(self._partial)
         self._first_s: float | None = None
@@ -165,4 +165,4 @@ class ClipFile:
                 self._file.close()
             self._file.check()
         finally:
-            self._partial.replace(self._path)
+            self._partial.replace(self.path)

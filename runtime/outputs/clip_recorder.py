@@ -11,6 +11,7 @@ from pathlib import Path
 
 from runtime.outputs.clip_coding import ClipEncoder, ClipFile
 from runtime.outputs.clip_ring import ClipRing, CodedPicture
+from runtime.outputs.film_folder import FilmFolder
 from runtime.records import Frame
 from runtime.video_coding import coded_size
 
@@ -23,6 +24,7 @@ _WAITING = 48 * 1024 * 1024
 _RING_BYTES = 64 * 1024 * 1024
 _LEAST_STEP_S = 1 / 32
 _LONGEST_GAP_S = 10.0
+_ROOM_EVERY_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,7 @@ class ClipSettings:
         held_back_s: By how much an event may be told later than it began.
         longest_s: Longer clips go on in another file.
         most_lines: Higher pictures are scaled down to this.
+        limit_bytes: Of all films in the folder; the oldest go. None for no limit.
     """
 
     folder: Path
@@ -44,6 +47,7 @@ class ClipSettings:
     held_back_s: float = 2.0
     longest_s: float = 300.0
     most_lines: int = 720
+    limit_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,14 @@ class _Stop:
     at_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Break:
+    pass
+
+
+_Message = Frame | _Begin | _Stop | _Break
+
+
 class ClipRecorder:
     """Codes every frame once, keeps the last seconds, and writes files when it is told to.
 
@@ -65,13 +77,15 @@ class ClipRecorder:
 
     Args:
         settings: See `ClipSettings`.
+        films: The folder of the settings.
         live: Whether the stream goes on while it is not read.
     """
 
-    def __init__(self, settings: ClipSettings, *, live: bool) -> None:
+    def __init__(self, settings: ClipSettings, films: FilmFolder, *, live: bool) -> None:
         self._settings = settings
+        self._films = films
         self._changed = threading.Condition()
-        self._waiting: deque[Frame | _Begin | _Stop | None] = deque()
+        self._waiting: deque[_Message | None] = deque()
         self._waiting_bytes = 0
         self._live = live
         self.left_out = 0
@@ -87,6 +101,7 @@ class ClipRecorder:
         self._wanted = False
         self._name = ""
         self._part = 0
+        self._room_s = 0.0
         self._stop_s: float | None = None
         self._thread = threading.Thread(target=self._work, name="clip recorder", daemon=True)
         self._thread.start()
@@ -111,18 +126,22 @@ class ClipRecorder:
         """Record up to a time, which may be to come."""
         self._tell(_Stop(at_s))
 
+    def interrupt(self) -> None:
+        """The stream broke off: its film is complete now, not only with the next frame."""
+        self._tell(_Break())
+
     def close(self, *, grace_s: float) -> None:
         """Complete the clip; what is not coded within `grace_s` is not in it. May be repeated."""
         self._tell(None)
         self._thread.join(grace_s)
         self.unfinished = self._thread.is_alive() and self._clip is not None
 
-    def _tell(self, message: _Begin | _Stop | None) -> None:
+    def _tell(self, message: _Message | None) -> None:
         with self._changed:
             self._waiting.append(message)
             self._changed.notify_all()
 
-    def _next(self) -> Frame | _Begin | _Stop | None:
+    def _next(self) -> _Message | None:
         with self._changed:
             while not self._waiting:
                 self._changed.wait()
@@ -138,6 +157,9 @@ class ClipRecorder:
                 self._begin(message)
             elif isinstance(message, _Stop):
                 self._stop_s = message.at_s
+            elif isinstance(message, _Break):
+                self._finish()
+                self._ring.clear()
             else:
                 self._code(message)
         self._finish()
@@ -195,6 +217,9 @@ class ClipRecorder:
                 self._close_clip()
                 self._open([picture])
             return
+        if picture.key and self._clip.seconds - self._room_s >= _ROOM_EVERY_S:
+            self._room_s = self._clip.seconds
+            self._films.make_room()
         try:
             self._clip.add(picture)
         except OSError as error:
@@ -208,6 +233,8 @@ class ClipRecorder:
         self._part += 1
         suffix = "" if self._part == 1 else f"-{self._part}"
         path = self._settings.folder / f"{self._name}{suffix}.mp4"
+        self._room_s = 0.0
+        self._films.begin(path.name)
         try:
             _check_room(self._settings.folder)
             self._clip = ClipFile(path, self._encoder.template)
@@ -215,6 +242,7 @@ class ClipRecorder:
             for picture in pictures:
                 self._clip.add(picture)
         except OSError as error:
+            self._films.end(path.name)
             self._fail(error.strerror or str(error))
             self._finish(failed=True)
 
@@ -233,6 +261,7 @@ class ClipRecorder:
         except OSError as error:
             if not failed:
                 self._fail(error.strerror or str(error))
+        self._films.end(clip.path.name)
 
     def _fail(self, reason: str) -> None:
         self.failed += 1

@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
 from models.errors import OutputError
+from models.sizes import size_in_words
 from runtime.events import EventChange
 from runtime.outputs.clip_recorder import ClipRecorder, ClipSettings
+from runtime.outputs.film_folder import FilmFolder
 from runtime.outputs.line_file import cannot_write
 from runtime.records import Frame
 
@@ -64,7 +66,8 @@ class EventClips:
         self._settings = settings
         self._now_s = now_s
         self._run = secrets.token_hex(2)
-        self._streams = [_Stream(ClipRecorder(settings, live=one)) for one in live]
+        self._films = FilmFolder(settings.folder, settings.limit_bytes)
+        self._streams = [_Stream(ClipRecorder(settings, self._films, live=one)) for one in live]
 
     def frame(self, frame: Frame, stream: int) -> None:
         """Take every frame of a stream; its picture must not change afterwards."""
@@ -90,6 +93,10 @@ class EventClips:
                 state.recorder.stop(state.until_s)
         return f"{state.name}.mp4"
 
+    def interrupted(self, stream: int) -> None:
+        """A stream broke off: its film is completed now."""
+        self._streams[stream].recorder.interrupt()
+
     def close(self, *, grace_s: float) -> None:
         """Complete all clips; what is not coded within `grace_s` is not in them."""
         deadline_s = time.monotonic() + grace_s
@@ -104,6 +111,11 @@ class EventClips:
         written = sum(one.recorder.written for one in self._streams)
         if written:
             found.append(f"clips: {written} in {self._settings.folder}")
+        limit = self._settings.limit_bytes
+        if self._films.removed and limit is not None:
+            found.append(
+                f"clips: {self._films.removed} oldest removed, to stay below {size_in_words(limit)}"
+            )
         left_out = sum(one.recorder.left_out for one in self._streams)
         if left_out:
             found.append(f"clips: {left_out} frames left out, this machine was too busy")

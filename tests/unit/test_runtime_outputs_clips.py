@@ -353,3 +353,39 @@ def test_kill_9_leaves_a_film_that_plays(tmp_path: Path, round_number: int) -> N
             pass
     # All but the last second of what was shown, at 30 pictures a second; fewer on a busy machine.
     assert count >= (0.2 + 0.37 * round_number) * 30 * 0.3
+
+
+def test_a_folder_with_a_limit_keeps_the_newest_films(tmp_path: Path) -> None:
+    recorder = clips(tmp_path, limit_bytes=30_000)
+    rng = np.random.default_rng(0)
+    named = []
+    for tick in range(400):
+        noise = replace(frame(tick), picture=rng.integers(0, 256, (120, 160, 3), dtype=np.uint8))
+        recorder.frame(noise, 0)
+        number = tick // 100 + 1
+        if tick % 100 == 30:
+            named.append(recorder.event(change("start", tick, number=number)))
+        if tick % 100 == 34:
+            recorder.event(change("end", tick, since=tick - 4, number=number))
+    recorder.close(grace_s=20.0)
+    assert [one.name for one in tmp_path.iterdir()] == named[-1:]  # one alone is above the limit
+    assert "clips: 3 oldest removed, to stay below 30.0 kB" in recorder.notes()
+
+
+def test_a_stream_that_breaks_off_completes_its_film(tmp_path: Path) -> None:
+    recorder = clips(tmp_path)
+    for tick in range(20):
+        recorder.frame(frame(tick), 0)
+    name = recorder.event(change("start", 10))
+    recorder.event(change("end", 19, since=10))
+    recorder.interrupted(0)
+    for _ in range(500):
+        if [one.name for one in tmp_path.iterdir()] == [name]:
+            break
+        time.sleep(0.01)
+    assert [one.name for one in tmp_path.iterdir()] == [name]
+    assert near(ticks(tmp_path / name), 0, 19)
+    for tick in range(20, 40):
+        recorder.frame(frame(tick, epoch=1), 0)
+    recorder.close(grace_s=20.0)
+    assert [one.name for one in tmp_path.iterdir()] == [name]
