@@ -28,12 +28,14 @@ class Scores:
         infer_ms: Time spent in the engine.
         reused: Share of the multiply-accumulates that were known before; None where nothing is
             ever reused.
+        level: Steps below what was asked for, see `runtime.degrade`; None where nothing steps.
     """
 
     values: NDArray[np.float64]
     normalise_ms: float
     infer_ms: float
     reused: float | None = None
+    level: int | None = None
 
 
 class StreamModel(Protocol):
