@@ -13,7 +13,7 @@ from edge_cli.summary import latency_ms
 
 if TYPE_CHECKING:
     from runtime.outputs import EventNews
-    from runtime.records import Prediction
+    from runtime.records import Prediction, SourceEvent
 
 _WIDEST_LABEL = 28
 _WIDEST_SOURCE = 20
@@ -47,6 +47,9 @@ class Renderer(Protocol):
 
     def event(self, news: EventNews) -> str:
         """One line, with its newline; empty in a format that has only windows."""
+
+    def source_event(self, event: SourceEvent, stream: int) -> str:
+        """One line, with its newline; empty in a format that has none about sources."""
 
 
 class TextLines:
@@ -93,6 +96,10 @@ class TextLines:
             if event.ended != "below":
                 what += " (gap)" if event.ended == "reset" else " (end of the run)"
         return f"{where}{'':8}{time_s:7.1f} s  EVENT {event.label} {what}\n"
+
+    def source_event(self, event: SourceEvent, stream: int) -> str:
+        """Nothing: people are told on stderr."""
+        return ""
 
     def _grid_note(self, prediction: Prediction) -> str:
         """What was not as usual on the grid: frames that stand in for others, a new start."""
@@ -154,6 +161,25 @@ class JsonLines:
 
         return _json_line({"type": "event", **event_record(news)})
 
+    def source_event(self, event: SourceEvent, stream: int) -> str:
+        """Something that befell a source."""
+        from runtime.outputs.event_record import utc
+
+        return _json_line(
+            {
+                "type": "source",
+                "change": event.kind,
+                "stream": stream,
+                "source": self._header.sources[stream],
+                "time_s": _rounded(event.time_s),
+                "at": utc(event.at_s),
+                "delivers": event.delivers,
+                "breaks": event.breaks,
+                "lasted_s": _rounded(event.lasted_s),
+                "text": event.text,
+            }
+        )
+
 
 class CsvRows:
     """A row of column names, then one row per window; empty cells where there is no value."""
@@ -196,6 +222,10 @@ class CsvRows:
         """Nothing: rows are windows."""
         return ""
 
+    def source_event(self, event: SourceEvent, stream: int) -> str:
+        """Nothing: rows are windows."""
+        return ""
+
 
 class EventJsonLines(JsonLines):
     """A header object, then one object per beginning and end of an event."""
@@ -226,6 +256,10 @@ class EventCsvRows:
         from runtime.outputs.event_record import event_record
 
         return _csv_line(list(event_record(news).values()))
+
+    def source_event(self, event: SourceEvent, stream: int) -> str:
+        """Nothing: rows are events."""
+        return ""
 
 
 FORMATS: dict[str, Callable[[RunHeader], Renderer]] = {

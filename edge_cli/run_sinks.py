@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from runtime.events import EventChange, EventWatch
     from runtime.outputs import FrameOutput, Output
     from runtime.outputs.clips import EventClips
-    from runtime.records import Frame, Prediction
+    from runtime.records import Frame, Prediction, SourceEvent
     from runtime.sampling import WindowSpec
     from runtime.sources import FrameSource
 
@@ -35,6 +35,9 @@ STOP_GRACE_S = 0.3
 
 _FILMS_GRACE_S = 0.7
 """Films are finished rather than left as partial files."""
+
+_UNSAID = ("file", "loop")
+"""What befalls a source in the usual course; too much for stderr."""
 
 _HUNG_S = 0.6
 """An output that needs so much longer than it was given is left behind."""
@@ -155,11 +158,15 @@ class RunSinks:
             self._tell_event(change, age_s=(prediction.frame_age_ms or 0.0) / 1000.0)
         return prediction
 
-    def interrupted(self, stream: int) -> None:
-        """A source has fallen silent: its events end now, not only with its next result."""
-        if self._watch is not None:
+    def source_event(self, event: SourceEvent, stream: int) -> None:
+        """Tell what befell a source; where its windows break, its actions end now."""
+        if event.breaks and self._watch is not None:
             for change in self._watch.reset(stream):
                 self._tell_event(change, age_s=0.0)
+        for output in self._outputs:
+            output.source_event(event, stream)
+        if event.kind not in _UNSAID:
+            say(f"{self._header.sources[stream]}: {event.text}")
 
     def finish(self) -> None:
         """The sources have ended, or nobody listens any more: events that last end."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from edge_cli.run_output import say, video_of
 from edge_cli.run_request import Sampling
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from edge_cli.run_model import Running
     from edge_cli.run_request import RunRequest
@@ -125,11 +126,13 @@ def run_windows(
     from runtime.clip_classifier import Decoding
     from runtime.pipeline import FrameWatch, Stream, classify_streams
     from runtime.preprocess import Preparation
-    from runtime.sources import open_source
+    from runtime.sources import SourceOptions, open_source
 
     card = bundle.card
     with ExitStack() as stack:
-        sources = [stack.enter_context(open_source(uri)) for uri in request.sources]
+        options = SourceOptions(stopping=lambda: stop.received)
+        sources = [stack.enter_context(open_source(uri, options)) for uri in request.sources]
+        stop.then = lambda: _interrupt(sources)
         for source in sources:
             if source.live:
                 length_s = windows.window.length_s
@@ -143,7 +146,7 @@ def run_windows(
         viewers = () if page is None else (page,)
         sinks = stack.enter_context(open_sinks(request, header, told, viewers=viewers))
         summary = RunSummary()
-        shown = _Shown(video, sinks, stop)
+        shown = _Shown(video, sinks)
         preparation = Preparation(clip=card.clip, views=request.views_of(card.clip))
         neighbours = running.reusing.neighbours() if running.reusing else None
         streams = [
@@ -155,19 +158,27 @@ def run_windows(
             running.stream_model(preparation),
             Decoding(card=card, top_k=request.most_classes(), threshold=request.threshold),
             preparation=preparation,
-            watch=FrameWatch(on_frame=shown.frame, wants=shown.wants),
+            watch=FrameWatch(
+                on_frame=shown.frame,
+                wants=sinks.wants if video is None else lambda stream: True,
+                on_event=sinks.source_event,
+                stopped=lambda: stop.received,
+            ),
         )
         try:
-            with closing(_until_stopped(predictions, request.max_windows, stop)) as results:
-                for prediction in results:
+            try:
+                for prediction in _limited(predictions, request.max_windows):
                     summary.add(prediction)
                     shown.newest = sinks.take(prediction).top[: header.top_k]
                     if sinks.reached:
                         break
+            finally:
+                _interrupt(sources)
+                predictions.close()
             sinks.stopped = stop.received
             sinks.finish()
         finally:
-            live = [source.dropped for source in sources if source.live]
+            live = [source.counts.dropped for source in sources if source.live]
             say(summary.line(dropped=sum(live) if live else None))
             if not summary.windows and windows.grid and any(one.sampler.gaps for one in streams):
                 say(_only_gaps(windows.grid))
@@ -184,49 +195,26 @@ def _only_gaps(grid: GridSpec) -> str:
 
 
 class _Shown:
-    """Looks at every frame: for the video of `--save`, films, and a request to stop."""
+    """Looks at every frame: for films and the video of `--save`."""
 
-    def __init__(self, video: AnnotatedVideo | None, sinks: RunSinks, stop: StopRequest) -> None:
+    def __init__(self, video: AnnotatedVideo | None, sinks: RunSinks) -> None:
         self._video = video
         self._sinks = sinks
-        self._stop = stop
         self.newest: Sequence[ScoredLabel] = ()
 
-    def wants(self, stream: int) -> bool:
-        """Every frame for videos; the next one at all when it is time to stop."""
-        return self._video is not None or self._stop.received or self._sinks.wants(stream)
-
     def frame(self, frame: Frame, stream: int) -> None:
-        """Take a frame.
-
-        Raises:
-            _Stopped: The user asked to stop.
-        """
-        if self._stop.received:
-            raise _Stopped
+        """Take a frame."""
         self._sinks.frame(frame, stream)
         if self._video is not None:
             self._video.write(frame, self.newest)
 
 
-class _Stopped(Exception):
-    """The user asked to stop, and the current frame is done with."""
+def _interrupt(sources: Sequence[FrameSource]) -> None:
+    """Let all sources end; only sets flags."""
+    for source in sources:
+        source.interrupt()
 
 
-def _until_stopped(
-    predictions: Iterator[Prediction], limit: int | None, stop: StopRequest
-) -> Generator[Prediction, None, None]:
-    """Predictions until the sources, the limit or the user ends them; closes what gives them."""
-    count = 0
-    try:
-        for prediction in predictions:
-            yield prediction
-            count += 1
-            if count == limit or stop.received:
-                return
-    except _Stopped:
-        return
-    finally:
-        close = getattr(predictions, "close", None)
-        if close is not None:
-            close()
+def _limited(predictions: Iterator[Prediction], limit: int | None) -> Iterator[Prediction]:
+    """The first predictions, or all; nothing is read beyond the last."""
+    return predictions if limit is None else islice(predictions, limit)

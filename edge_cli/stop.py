@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -18,15 +19,18 @@ class StopRequest:
 
     Attributes:
         received: A signal came.
+        then: Called when one comes, within the signal handler: may only set flags.
     """
 
     def __init__(self) -> None:
         self.received = False
+        self.then: Callable[[], None] = lambda: None
         self._former: dict[signal.Signals, Any] = {}
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         self.received = True
         self._restore()
+        self.then()
 
     def _restore(self) -> None:
         while self._former:

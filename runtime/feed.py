@@ -6,13 +6,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from models.errors import SourceError
 from runtime.clip_classifier import since_ms
 from runtime.closing import Closeable, ClosesOnExit
+from runtime.frame_account import FrameAccount
 from runtime.preprocess import Preparation
-from runtime.records import Clip, Frame
+from runtime.records import Clip, Frame, SourceEvent
 from runtime.sources import FrameSource
 
 QUEUED_FRAMES = 4
@@ -49,10 +51,12 @@ class Stream:
     Attributes:
         source: Read to its end; not closed.
         sampler: Fresh.
+        account: Of its frames; filled by the loop.
     """
 
     source: FrameSource
     sampler: Sampler
+    account: FrameAccount = field(default_factory=FrameAccount)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,29 +68,38 @@ class FrameWatch:
             the predictions that the frame completed were handed out.
         wants: Whether the next frame of a stream is wanted although the model does not need it;
             called in the thread that reads the source.
+        on_event: Called with what befalls a source and the number of its stream, in its place
+            among the frames.
+        stopped: Whether to end without the windows that the ends of the sources would complete.
     """
 
     on_frame: Callable[[Frame, int], None]
     wants: Callable[[int], bool] = lambda stream: True
+    on_event: Callable[[SourceEvent, int], None] = lambda event, stream: None
+    stopped: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
-    """A frame of a stream, or its end.
+    """A frame of a stream, something that befell its source, or its end.
 
     Attributes:
         stream: Its number.
+        event: What befell the source.
         frame: As the source gave it; None at the end, and where nobody watches.
         small: The same with what is kept of it; None where the sampler has no use for it.
         ended: Nothing comes after this.
+        failure: Why it ended, where that is not as it should be.
         decode_ms: Time spent decoding.
         preprocess_ms: Time spent resizing.
     """
 
     stream: int
+    event: SourceEvent | None = None
     frame: Frame | None = None
     small: Frame | None = None
     ended: bool = False
+    failure: SourceError | None = None
     decode_ms: float = 0.0
     preprocess_ms: float = 0.0
 
@@ -102,7 +115,7 @@ class Feed(Closeable, Protocol):
             wait: Wait for one; else None is returned when there is none at the moment.
 
         Raises:
-            SourceError: A source failed.
+            BackendError: A frame cannot be prepared.
         """
 
 
@@ -126,27 +139,34 @@ class _Reader:
     def __init__(
         self, stream: Stream, number: int, preparation: Preparation, watch: FrameWatch | None
     ) -> None:
-        self._stream = stream
+        self._sampler = stream.sampler
+        self.source, self.account = stream.source, stream.account
         self._number = number
         self._preparation = preparation
         self._watch = watch
-        self.stopping = False
 
     def arrivals(self) -> Iterator[Arrival]:
-        """Frames in order, then the end."""
-        for frame in self._stream.source.frames(self._wanted):
-            yield self._arrival(frame)
-        yield Arrival(stream=self._number, ended=True)
+        """Frames and events in order, then the end."""
+        failure = None
+        try:
+            for item in self.source.frames(self._wanted):
+                if isinstance(item, SourceEvent):
+                    yield Arrival(stream=self._number, event=item)
+                else:
+                    yield self._arrival(item)
+        except SourceError as error:
+            failure = error
+        yield Arrival(stream=self._number, ended=True, failure=failure)
 
     def _wanted(self, time_s: float) -> bool:
-        needed = self._stream.sampler.wanted(time_s)
+        needed = self._sampler.wanted(time_s)
         watched = self._watch is not None and self._watch.wants(self._number)
-        return needed or watched or self.stopping
+        return needed or watched
 
     def _arrival(self, frame: Frame) -> Arrival:
         started_s = time.perf_counter()
         small = None
-        if self._stream.sampler.due(frame.time_s):
+        if self._sampler.due(frame.time_s):
             small = replace(frame, picture=self._preparation.kept(frame.picture))
         return Arrival(
             stream=self._number,
@@ -203,15 +223,19 @@ class _ThreadedFeed(ClosesOnExit):
         return arrival
 
     def close(self) -> None:
-        """Stop the threads, each at the next frame of its source, which is then free again."""
+        """Interrupt the sources, and stop the threads that read them."""
+        for reader in self._readers:
+            reader.source.interrupt()
         with self._changed:
             self._stopping = True
-            for reader in self._readers:
-                reader.stopping = True
             self._changed.notify_all()
         until_s = time.monotonic() + _JOIN_S
         for thread in self._threads:
             thread.join(max(0.0, until_s - time.monotonic()))
+        with self._changed:
+            for reader, queue in zip(self._readers, self._queues, strict=True):
+                reader.account.left += sum(map(_is_frame, queue))
+                queue.clear()
 
     def _read(self, number: int) -> None:
         try:
@@ -228,7 +252,12 @@ class _ThreadedFeed(ClosesOnExit):
         with self._changed:
             self._changed.wait_for(lambda: self._stopping or len(queue) < QUEUED_FRAMES)
             if self._stopping:
+                self._readers[number].account.left += _is_frame(arrival)
                 return False
             queue.append(arrival)
             self._changed.notify_all()
             return True
+
+
+def _is_frame(arrival: Arrival | BaseException) -> bool:
+    return isinstance(arrival, Arrival) and not arrival.ended and arrival.event is None

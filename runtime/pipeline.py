@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 
+from models.errors import SourceError
 from runtime.clip_classifier import Decoding, TimeSpent
 from runtime.feed import Arrival, Feed, FrameWatch, Sampler, Stream, open_feed
 from runtime.preprocess import Preparation
-from runtime.records import Clip, Frame, Latency, Prediction
+from runtime.records import Clip, Frame, Latency, Prediction, SourceEvent
 from runtime.stream_model import StreamModel
 
 __all__ = ["FrameWatch", "Sampler", "Stream", "classify_streams"]
@@ -22,7 +24,7 @@ def classify_streams(
     *,
     preparation: Preparation,
     watch: FrameWatch | None = None,
-) -> Iterator[Prediction]:
+) -> Generator[Prediction, None, None]:
     """Classify every window of one or several sources, each as soon as it is over.
 
     Every frame that is needed is resized and cropped once, when it arrives; what waits for its
@@ -38,74 +40,137 @@ def classify_streams(
         model: The model; not closed.
         decoding: How its scores become predictions.
         preparation: What is kept of the frames.
-        watch: Somebody else who looks at the frames; the time it takes is in no latency.
+        watch: Somebody else who looks at the frames and hears of what befalls the sources; the
+            time it takes is in no latency.
 
     Yields:
         Predictions, of each source in the order of its windows.
 
     Raises:
-        SourceError: A source failed.
+        SourceError: A source failed: at once if it never gave anything, which somebody has to
+            mend; otherwise when all others have ended.
         BackendError: The engine failed, or its result does not fit the card.
     """
-    lanes = [_Lane(stream, watch) for stream in streams]
+    lanes = [_Lane(stream, number, watch or _NOBODY) for number, stream in enumerate(streams)]
     with open_feed(streams, preparation, watch) as feed:
         while batch := _next_batch(lanes, feed):
             yield from _predictions(batch, lanes, model, decoding)
-            for number, lane in enumerate(lanes):
-                lane.show(number)
+            for lane in lanes:
+                lane.show()
+    for lane in lanes:
+        if lane.failure is not None:
+            raise lane.failure
+
+
+_NOBODY = FrameWatch(on_frame=lambda frame, stream: None)
 
 
 class _Lane:
     """Where a stream is: its clips that wait for a batch, and what the loop knows of it."""
 
-    def __init__(self, stream: Stream, watch: FrameWatch | None) -> None:
+    def __init__(self, stream: Stream, number: int, watch: FrameWatch) -> None:
         self.source = stream.source
         self.clips: deque[Clip] = deque()
         self.spent = TimeSpent()
         self.ended = False
+        self.failure: SourceError | None = None
         self._sampler = stream.sampler
+        self._account = stream.account
+        self._number = number
         self._watch = watch
-        self._unshown: list[Frame] = []
+        self._untold: list[Frame | SourceEvent] = []
+        self._begun = False
+        self._newest_s = 0.0
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it is time to end, finished or not."""
+        return self._watch.stopped()
 
     def arrived(self, arrival: Arrival) -> None:
-        """Take a frame, or the end."""
+        """Take a frame, an event, or the end.
+
+        Raises:
+            SourceError: The source failed before it gave anything.
+        """
         if arrival.ended:
-            self.ended = True
-            self.clips.extend(self._sampler.finish())
+            self._end(arrival.failure)
+        elif arrival.event is not None:
+            self._begun = True
+            self._untold.append(arrival.event)
+        else:
+            self._begun = True
+            self._frame(arrival)
+        self.show()
+
+    def show(self) -> None:
+        """Tell of frames and events that came, unless clips which they completed still wait."""
+        if self.clips:
             return
+        untold, self._untold = self._untold, []
+        for item in untold:
+            if isinstance(item, SourceEvent):
+                self._watch.on_event(item, self._number)
+            else:
+                self._watch.on_frame(item, self._number)
+
+    def window(self) -> Clip | None:
+        """The next clip, if there is one."""
+        if not self.clips:
+            return None
+        clip = self.clips.popleft()
+        self._account.window(clip)
+        return clip
+
+    def _frame(self, arrival: Arrival) -> None:
         self.spent.decode_ms += arrival.decode_ms
         self.spent.preprocess_ms += arrival.preprocess_ms
         if arrival.small is not None:
+            self._account.sampled += 1
+            self._newest_s = arrival.small.time_s
             self.clips.extend(self._sampler.push(arrival.small))
+        else:
+            self._account.only_watched += 1
         if arrival.frame is not None:
-            self._unshown.append(arrival.frame)
-        self.show(arrival.stream)
+            self._untold.append(arrival.frame)
 
-    def show(self, number: int) -> None:
-        """Show the frames that came, unless clips which they completed still wait."""
-        if self.clips or self._watch is None:
-            return
-        frames, self._unshown = self._unshown, []
-        for frame in frames:
-            self._watch.on_frame(frame, number)
+    def _end(self, failure: SourceError | None) -> None:
+        self.ended = True
+        if failure is not None and not self._begun:
+            raise failure
+        if not self.stopped:
+            self.clips.extend(self._sampler.finish())
+        self.failure = failure
+        if failure is not None:
+            self._untold.append(
+                SourceEvent(
+                    kind="gave_up",
+                    text=failure.message,
+                    time_s=self._newest_s,
+                    at_s=time.time(),
+                    delivers=False,
+                    breaks=True,
+                )
+            )
 
 
 def _next_batch(lanes: Sequence[_Lane], feed: Feed) -> list[tuple[int, Clip]]:
-    """A clip of every stream that has one; empty when all have ended.
+    """A clip of every stream that has one; empty when all have ended, or it is time to.
 
     A file that has none yet is waited for. A live source is not, except when there is nothing
     else to do.
     """
-    while True:
+    while not any(lane.stopped for lane in lanes):
         lacking = [number for number, lane in enumerate(lanes) if not (lane.clips or lane.ended)]
         idle = not any(lane.clips for lane in lanes)
         wait = idle or any(not lanes[number].source.live for number in lacking)
         arrival = feed.take(lacking, wait=wait) if lacking else None
-        if arrival is None:
-            return [
-                (number, lane.clips.popleft()) for number, lane in enumerate(lanes) if lane.clips
-            ]
-        lanes[arrival.stream].arrived(arrival)
+        if arrival is not None:
+            lanes[arrival.stream].arrived(arrival)
+            continue
+        clips = [(number, lane.window()) for number, lane in enumerate(lanes)]
+        return [(number, clip) for number, clip in clips if clip is not None]
+    return []
 
 
 def _predictions(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,67 @@ class Frame:
     arrived_s: float
     decode_ms: float
     epoch: int = 0
+
+
+SourceEventKind = Literal[
+    "lost",
+    "back",
+    "gave_up",
+    "silent",
+    "frozen",
+    "black",
+    "picture",
+    "resolution",
+    "clock",
+    "gap",
+    "loop",
+    "file",
+]
+"""What can befall a source; docs/cli.md says of each what it means."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceEvent:
+    """Something befell a source.
+
+    Attributes:
+        kind: What.
+        text: In plain words, without secrets, e.g. "no picture for 5 s".
+        time_s: When, on the clock of `Frame.time_s`.
+        at_s: When, seconds since 1970.
+        delivers: Whether good pictures come from here on.
+        breaks: No window goes on across it; the next frame has a higher `Frame.epoch`.
+        lasted_s: How long a trouble was that is over; None for all else.
+    """
+
+    kind: SourceEventKind
+    text: str
+    time_s: float
+    at_s: float
+    delivers: bool
+    breaks: bool
+    lasted_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceCounts:
+    """What became of the pictures of a source since it was opened.
+
+    Once it is closed, `received` is the sum of all others.
+
+    Attributes:
+        received: Pictures that arrived, good or bad.
+        delivered: Handed out.
+        skipped: Left out because nobody wanted them.
+        dropped: Let go because nobody fetched them in time; always 0 unless live.
+        broken: Could not be decoded.
+    """
+
+    received: int = 0
+    delivered: int = 0
+    skipped: int = 0
+    dropped: int = 0
+    broken: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -17,7 +17,7 @@ from runtime.preprocess import Preparation
 from runtime.records import Clip, Frame, Prediction
 from runtime.sampling import DENSE_SPAN, FrameInterval, dense_frames, segment_frames
 from runtime.session import Session
-from runtime.sources import FrameSource, chosen_frames, open_source
+from runtime.sources import FrameSource, chosen_frames, only_frames, open_source
 from runtime.views import Views
 
 WholeSampling = Literal["uniform", "dense"]
@@ -189,7 +189,7 @@ def _read_whole(
 
     started_s, before_ms = time.perf_counter(), spent.preprocess_ms
     decode_ms = spent.decode_ms
-    for frame in source.frames(wanted):
+    for frame in only_frames(source.frames(wanted)):
         kept[frame.index] = spent.prepared(frame, preparation)
     # Decoding goes on beside preparing, and behind the last needed frame: what counts is the wait.
     spent.decode_ms = decode_ms + since_ms(started_s) - (spent.preprocess_ms - before_ms)

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from runtime.closing import ClosesOnExit
-from runtime.records import Frame, Picture
+from runtime.records import Frame, Picture, SourceCounts, SourceEvent
 from runtime.session import Tensor
-from runtime.sources import Wanted
+from runtime.sources import Wanted, only_frames
 
 
 class FakeSession(ClosesOnExit):
@@ -37,25 +37,46 @@ class FakeSource(ClosesOnExit):
     description = "fake"
 
     def __init__(
-        self, frames: Iterable[Frame], *, live: bool = False, dropped: int = 0, fps: float = 25.0
+        self,
+        frames: Iterable[Frame | SourceEvent],
+        *,
+        live: bool = False,
+        dropped: int = 0,
+        fps: float = 25.0,
     ) -> None:
-        self._frames = list(frames)
+        self._items = list(frames)
         self.live = live
-        self.dropped = dropped
+        self._dropped = dropped
         self.fps: float | None = fps
-        self.duration_s: float | None = None if live else len(self._frames) / fps
-        self.closed = self.skipped = 0
+        self.duration_s: float | None = None if live else len(self._items) / fps
+        self.closed = self._skipped = self._delivered = 0
+        self.interrupted = False
+
+    @property
+    def counts(self) -> SourceCounts:
+        return SourceCounts(
+            received=self._delivered + self._skipped + self._dropped,
+            delivered=self._delivered,
+            skipped=self._skipped,
+            dropped=self._dropped,
+        )
 
     def __iter__(self) -> Iterator[Frame]:
-        return self.frames()
+        return only_frames(self.frames())
 
-    def frames(self, wanted: Wanted | None = None) -> Iterator[Frame]:
-        while self._frames and not self.closed:
-            frame = self._frames.pop(0)
-            if wanted is None or wanted(frame.time_s):
-                yield frame
+    def frames(self, wanted: Wanted | None = None) -> Iterator[Frame | SourceEvent]:
+        while self._items and not (self.closed or self.interrupted):
+            item = self._items.pop(0)
+            if isinstance(item, SourceEvent):
+                yield item
+            elif wanted is None or wanted(item.time_s):
+                self._delivered += 1
+                yield item
             else:
-                self.skipped += 1
+                self._skipped += 1
+
+    def interrupt(self) -> None:
+        self.interrupted = True
 
     def close(self) -> None:
         self.closed += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from models.card import ModelCard
 from runtime.clip_classifier import Decoding
@@ -37,7 +37,7 @@ def classified(
     views: Views = 1,
     top_k: int = 2,
     watch: FrameWatch | None = None,
-) -> Iterator[Prediction]:
+) -> Generator[Prediction, None, None]:
     """Predictions of a session that computes every clip from its beginning."""
     preparation = Preparation(clip=card.clip, views=views)
     return classify_streams(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from edge_cli.event_request import OutputRequest
     from runtime.outputs import EventNews
     from runtime.outputs.courier import Courier, Transport
-    from runtime.records import Prediction
+    from runtime.records import Prediction, SourceEvent
 
 TOKEN = "EDGECLS_WEBHOOK_TOKEN"
 SIGNING_KEY = "EDGECLS_WEBHOOK_SECRET"
@@ -45,6 +45,9 @@ class DeliveredEvents:
         id = uuid.uuid4().hex  # noqa: A001 (it is one)
         record = {"type": "event", "delivery": id, **self._facts, **event_record(news)}
         self._courier.post(json.dumps(record, ensure_ascii=False).encode(), id=id)
+
+    def source_event(self, event: SourceEvent, stream: int) -> None:
+        """What befalls a source is not sent."""
 
     def close(self, *, grace_s: float) -> None:
         """Send what can be sent in that time; the rest stays in the queue."""

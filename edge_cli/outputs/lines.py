@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from edge_cli.render import Renderer
     from runtime.outputs import EventNews
     from runtime.outputs.line_file import Sync, WhenFull
-    from runtime.records import Prediction
+    from runtime.records import Prediction, SourceEvent
 
 CSV_KINDS = ("csv", "events-csv")
 JSON_KINDS = ("jsonl", "events-jsonl")
@@ -47,6 +47,10 @@ class StdoutLines:
     def event(self, news: EventNews) -> None:
         """Write the beginning or the end of an event."""
         self._write(self._renderer.event(news))
+
+    def source_event(self, event: SourceEvent, stream: int) -> None:
+        """Write what befell a source."""
+        self._write(self._renderer.source_event(event, stream))
 
     def close(self, *, grace_s: float) -> None:
         """Nothing is held."""
@@ -105,6 +109,10 @@ class FileLines:
     def event(self, news: EventNews) -> None:
         """Append the beginning or the end of an event."""
         self._file.write(self._renderer.event(news), important=True)
+
+    def source_event(self, event: SourceEvent, stream: int) -> None:
+        """Append what befell a source."""
+        self._file.write(self._renderer.source_event(event, stream), important=True)
 
     def close(self, *, grace_s: float) -> None:
         """Close the file."""

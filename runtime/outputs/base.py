@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from runtime.events import EventChange
-from runtime.records import Frame, Prediction
+from runtime.records import Frame, Prediction, SourceEvent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +40,13 @@ class Output(Protocol):
 
     def event(self, news: EventNews) -> None:
         """Take the beginning or the end of an event.
+
+        Raises:
+            OutputError: As above.
+        """
+
+    def source_event(self, event: SourceEvent, stream: int) -> None:
+        """Take what befell a source.
 
         Raises:
             OutputError: As above.

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from runtime.closing import ClosesOnExit
 from runtime.outputs import EventNews
-from runtime.records import Frame, Prediction
+from runtime.records import Frame, Prediction, SourceEvent
 from runtime.serve.board import BoardEvent, LiveBoard
 from runtime.serve.server import WatchServer
 
@@ -33,6 +33,7 @@ class PageOutput(ClosesOnExit):
         self._wall_clock = wall_clock
         self._began_at_s: dict[str, float] = {}
         self._last: dict[int, Prediction] = {}
+        self._source_events = 0
 
     def prediction(self, prediction: Prediction) -> None:
         """Show a result; and a gap, if its stream was started anew since the one before."""
@@ -71,6 +72,26 @@ class PageOutput(ClosesOnExit):
                 end_s=event.end_s,
                 peak=event.peak,
                 text=", ".join(words),
+            )
+        )
+
+    def source_event(self, event: SourceEvent, stream: int) -> None:
+        """Show how a source is, and what befell it."""
+        self.board.source_state(
+            stream, ok=event.delivers, text="" if event.delivers else event.text
+        )
+        self._source_events += 1
+        self.board.event(
+            BoardEvent(
+                id=f"source-{self._source_events}",
+                stream=stream,
+                kind="source",
+                label=event.kind.replace("_", " "),
+                at_s=event.at_s - (event.lasted_s or 0.0),
+                start_s=event.time_s - (event.lasted_s or 0.0),
+                end_s=event.time_s,
+                peak=None,
+                text=event.text,
             )
         )
 

@@ -7,9 +7,19 @@ import re
 from models.errors import SourceError
 from runtime.chosen_frames import Choose, ChosenFrames
 from runtime.sources import camera, demo, file, replay
-from runtime.sources.base import FrameSource, SourceKind, Wanted
+from runtime.sources.base import FrameSource, SourceKind, Wanted, only_frames
+from runtime.sources.options import SourceOptions
 
-__all__ = ["SOURCES", "FrameSource", "SourceKind", "Wanted", "chosen_frames", "open_source"]
+__all__ = [
+    "SOURCES",
+    "FrameSource",
+    "SourceKind",
+    "SourceOptions",
+    "Wanted",
+    "chosen_frames",
+    "only_frames",
+    "open_source",
+]
 
 SOURCES: tuple[SourceKind, ...] = (demo.SOURCE, replay.SOURCE, camera.SOURCE, file.SOURCE)
 """In the order in which they are asked; `file` claims whatever is left."""
@@ -40,12 +50,13 @@ def chosen_frames(uri: str, choose: Choose) -> ChosenFrames | None:
     return None if chosen is None else chosen(uri, choose)
 
 
-def open_source(uri: str) -> FrameSource:
+def open_source(uri: str, options: SourceOptions | None = None) -> FrameSource:
     """Open a video source.
 
     Args:
         uri: As the user wrote it: "demo", "camera0", "0", "/dev/video0", the path of a file, or
             "replay:" and a file that is to be shown as by a camera.
+        options: How it is read; None for the usual.
 
     Raises:
         SourceNotFound: The file or device does not exist.
@@ -57,4 +68,4 @@ def open_source(uri: str) -> FrameSource:
             hint="Sources: " + ", ".join(kind.example for kind in SOURCES),
         )
     kind = next(kind for kind in SOURCES if kind.claims(uri))
-    return kind.open(uri)
+    return kind.open(uri, options or SourceOptions())

@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from runtime.closing import ClosesOnExit
-from runtime.records import Frame
+from runtime.records import Frame, SourceCounts
 from runtime.sources.base import Wanted
 
 FRAMES_AHEAD = 8
 BYTES_AHEAD = 32 << 20
 """Frames that may wait: two of any size, up to 8 while they take no more than 32 MiB."""
+
+_INTERRUPTED_S = 0.2
+"""How often whoever waits looks whether it is time to stop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,16 +51,17 @@ class ReadAhead(ClosesOnExit):
         self._changed = threading.Condition()
         self._waiting: deque[Frame] = deque()
         self._wanted: Wanted | None = None
-        self._skipped = 0
+        self._skipped = self._delivered = 0
         self._failure: BaseException | None = None
-        self._ended = self._stopping = False
+        self._ended = self._stopping = self._interrupted = False
         self._thread: threading.Thread | None = None
 
     @property
-    def skipped(self) -> int:
-        """Frames that were not wanted."""
+    def counts(self) -> SourceCounts:
+        """What became of the frames decoded so far; those that wait count as not received yet."""
         with self._changed:
-            return self._skipped
+            delivered, skipped = self._delivered, self._skipped
+        return SourceCounts(received=delivered + skipped, delivered=delivered, skipped=skipped)
 
     def frames(self, wanted: Wanted | None) -> Iterator[Frame]:
         """Frames from the current position, until the video ends or this is closed.
@@ -73,16 +77,25 @@ class ReadAhead(ClosesOnExit):
         self._want(wanted)
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._ended or self._stopping)
-                if self._stopping:
+                while not self._over() and not (self._waiting or self._ended):
+                    self._changed.wait(_INTERRUPTED_S)
+                if self._over():
                     return
                 if not self._waiting:
                     break
                 frame = self._waiting.popleft()
+                self._delivered += 1
                 self._changed.notify_all()
             yield frame
         if self._failure is not None:
             raise self._failure
+
+    def interrupt(self) -> None:
+        """Let `frames` end, wherever it waits."""
+        self._interrupted = True
+
+    def _over(self) -> bool:
+        return self._stopping or self._interrupted
 
     def close(self) -> None:
         """Stop and join the thread. Calling it twice is fine."""

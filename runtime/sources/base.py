@@ -8,7 +8,8 @@ from typing import Protocol
 
 from runtime.chosen_frames import Choose, ChosenFrames
 from runtime.closing import Closeable
-from runtime.records import Frame
+from runtime.records import Frame, SourceCounts, SourceEvent
+from runtime.sources.options import SourceOptions
 
 Wanted = Callable[[float], bool]
 """Whether the frame at a time (`Frame.time_s`) is wanted. It is asked once for every frame, in
@@ -20,7 +21,7 @@ class FrameSource(Closeable, Protocol):
     """An opened video. Iterate it once; close it, or use it as a context manager.
 
     Frames come with growing indices and non-decreasing times. A file never drops a frame; a
-    live source keeps only the newest ones and counts what it dropped.
+    live source keeps only some of them and counts what it dropped.
     """
 
     @property
@@ -40,15 +41,13 @@ class FrameSource(Closeable, Protocol):
         """Length in seconds as the container states it; None when unknown or live."""
 
     @property
-    def dropped(self) -> int:
-        """Frames dropped since the source was opened; always 0 unless live."""
+    def counts(self) -> SourceCounts:
+        """What became of its pictures so far; may be asked for from any thread."""
 
-    @property
-    def skipped(self) -> int:
-        """Frames that were left out because they were not wanted, since the source was opened."""
-
-    def frames(self, wanted: Wanted | None = None) -> Iterator[Frame]:
+    def frames(self, wanted: Wanted | None = None) -> Iterator[Frame | SourceEvent]:
         """Read on from the current position.
+
+        What befalls the source comes in its place among the frames.
 
         Frames that are not wanted are left out before they are converted to RGB. Their indices
         are used up, and the time they took is counted to the next frame's `decode_ms`.
@@ -61,10 +60,21 @@ class FrameSource(Closeable, Protocol):
         """
 
     def __iter__(self) -> Iterator[Frame]:
-        """All frames: `frames()`."""
+        """All frames of `frames()`, and nothing else."""
+
+    def interrupt(self) -> None:
+        """Let `frames` end within 0.3 s, wherever it waits; the source has to be closed as usual.
+
+        Only sets a flag, so that it may be called from any thread and from a signal handler.
+        """
 
     def close(self) -> None:
         """Release the file or device. Calling it twice is fine; iteration then ends."""
+
+
+def only_frames(items: Iterator[Frame | SourceEvent]) -> Iterator[Frame]:
+    """The frames among what a source tells."""
+    return (item for item in items if isinstance(item, Frame))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +92,6 @@ class SourceKind:
 
     name: str
     claims: Callable[[str], bool]
-    open: Callable[[str], FrameSource]
+    open: Callable[[str, SourceOptions], FrameSource]
     example: str
     chosen: Callable[[str, Choose], ChosenFrames | None] | None = None

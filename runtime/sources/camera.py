@@ -11,6 +11,7 @@ from models.errors import SourceError, SourceNotFound
 from runtime.opencv import quiet_opencv
 from runtime.sources.base import FrameSource, SourceKind
 from runtime.sources.live import LiveSource
+from runtime.sources.options import SourceOptions
 from runtime.timestamps import plausible_fps
 
 _CAMERA = re.compile(r"^(?:camera|/dev/video)?(\d{1,3})$|^camera$", re.ASCII)
@@ -27,11 +28,12 @@ def camera_number(uri: str) -> int | None:
     return None if match is None else int(match.group(1) or 0)
 
 
-def open_camera(uri: str) -> FrameSource:
+def open_camera(uri: str, options: SourceOptions) -> FrameSource:
     """Open a camera and start reading it.
 
     Args:
         uri: As `camera_number` reads it.
+        options: How it is read.
 
     Raises:
         SourceNotFound: There is no such camera.

@@ -13,16 +13,15 @@ from models.motion.demo import (
     demo_schedule,
 )
 from runtime.closing import ClosesOnExit
-from runtime.records import Frame
+from runtime.records import Frame, SourceCounts
 from runtime.sources.base import FrameSource, SourceKind, Wanted
+from runtime.sources.options import SourceOptions
 
 
 class DemoSource(ClosesOnExit):
     """Frames of the built-in clip, generated while it is read, as fast as it is read."""
 
     live = False
-    dropped = 0
-    skipped = 0
     fps: float | None = FRAME_RATE
     description = f"demo (built in, {FRAME_WIDTH}x{FRAME_HEIGHT}, {FRAME_RATE:g} fps)"
 
@@ -30,6 +29,13 @@ class DemoSource(ClosesOnExit):
         self.duration_s: float | None = demo_schedule()[-1].end_s
         self._pictures = enumerate(demo_drawings())
         self._closed = False
+        self._delivered = self._skipped = 0
+
+    @property
+    def counts(self) -> SourceCounts:
+        """Every picture is delivered or skipped."""
+        delivered, skipped = self._delivered, self._skipped
+        return SourceCounts(received=delivered + skipped, delivered=delivered, skipped=skipped)
 
     def __iter__(self) -> Iterator[Frame]:
         """Generate on from the current position."""
@@ -45,9 +51,10 @@ class DemoSource(ClosesOnExit):
                 return
             index, (time_s, draw) = item
             if wanted is not None and not wanted(time_s):
-                self.skipped += 1
+                self._skipped += 1
                 continue
             picture = draw()
+            self._delivered += 1
             yield Frame(
                 picture=picture,
                 index=index,
@@ -56,12 +63,16 @@ class DemoSource(ClosesOnExit):
                 decode_ms=(time.perf_counter() - started_s) * 1000.0,
             )
 
+    def interrupt(self) -> None:
+        """End the iteration."""
+        self._closed = True
+
     def close(self) -> None:
         """End the iteration."""
         self._closed = True
 
 
-def open_demo(uri: str) -> FrameSource:
+def open_demo(uri: str, options: SourceOptions) -> FrameSource:
     """Open the built-in clip; `uri` is always "demo"."""
     return DemoSource()
 

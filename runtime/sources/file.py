@@ -17,9 +17,10 @@ import numpy as np
 from models.errors import SourceError, SourceNotFound
 from runtime.chosen_frames import Choose, ChosenFrames, chosen_frames
 from runtime.closing import ClosesOnExit
-from runtime.records import Frame
+from runtime.records import Frame, SourceCounts
 from runtime.sources.ahead import Decoded, ReadAhead
 from runtime.sources.base import FrameSource, SourceKind, Wanted
+from runtime.sources.options import SourceOptions
 from runtime.timestamps import TimestampRepair
 from runtime.video_file import PLAYABLE, VideoFile, shown_size
 
@@ -45,12 +46,11 @@ class FileSource(ClosesOnExit):
     """
 
     live = False
-    dropped = 0
 
     def __init__(self, video: VideoFile) -> None:
         self._video = video
         self._count = 0
-        self._closed = False
+        self._closed = self._interrupted = False
         self._repair = TimestampRepair(video.fps)
         self._undecoded = video.frames()
         # How a picture is turned is known only from the first one.
@@ -71,9 +71,9 @@ class FileSource(ClosesOnExit):
         return self._video.stated_frames / self.fps
 
     @property
-    def skipped(self) -> int:
-        """Frames that were decoded, and not converted because they were not wanted."""
-        return self._ahead.skipped
+    def counts(self) -> SourceCounts:
+        """What became of the frames that were decoded."""
+        return self._ahead.counts
 
     def __iter__(self) -> Iterator[Frame]:
         """All frames, from the current position."""
@@ -89,9 +89,14 @@ class FileSource(ClosesOnExit):
             SourceError: The file opens as a video, but not one frame can be decoded.
         """
         yield from self._ahead.frames(wanted)
-        if not self._closed:
+        if not (self._closed or self._interrupted):
             self._check_end()
             self.close()
+
+    def interrupt(self) -> None:
+        """Let `frames` end soon."""
+        self._interrupted = True
+        self._ahead.interrupt()
 
     def close(self) -> None:
         """Close the file."""
@@ -150,11 +155,12 @@ class FileSource(ClosesOnExit):
             )
 
 
-def open_file(uri: str) -> FrameSource:
+def open_file(uri: str, options: SourceOptions) -> FrameSource:
     """Open a video file.
 
     Args:
         uri: Its path.
+        options: Nothing of them concerns a file.
 
     Raises:
         SourceNotFound: There is no such file.

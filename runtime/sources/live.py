@@ -13,7 +13,7 @@ from typing import Protocol
 from models.errors import SourceError
 from runtime.closing import ClosesOnExit
 from runtime.opencv import rgb_from_bgr
-from runtime.records import Frame, Picture
+from runtime.records import Frame, Picture, SourceCounts
 from runtime.sources.base import Wanted
 
 logger = logging.getLogger(__name__)
@@ -23,6 +23,8 @@ QUEUE_LENGTH = 8
 so that nothing is dropped when only the inference makes the reader wait."""
 
 _JOIN_TIMEOUT_S = 2.0
+
+_INTERRUPTED_S = 0.2
 
 
 class Capture(Protocol):
@@ -85,23 +87,24 @@ class LiveSource(ClosesOnExit):
         self._changed = threading.Condition()
         self._stopping = False
         self._failure = ""
-        self._dropped = self._skipped = 0
+        self._received = self._delivered = self._skipped = self._dropped = self._broken = 0
+        self._interrupted = False
         self._wanted: Wanted | None = None
         self._opened_s = self._options.clock()
         self._thread = threading.Thread(target=self._drain, name=description, daemon=True)
         self._thread.start()
 
     @property
-    def dropped(self) -> int:
-        """Frames that nobody fetched in time, and pictures that did not decode."""
+    def counts(self) -> SourceCounts:
+        """What became of the pictures so far."""
         with self._changed:
-            return self._dropped
-
-    @property
-    def skipped(self) -> int:
-        """Frames that were not wanted."""
-        with self._changed:
-            return self._skipped
+            return SourceCounts(
+                received=self._received,
+                delivered=self._delivered,
+                skipped=self._skipped,
+                dropped=self._dropped,
+                broken=self._broken,
+            )
 
     def __iter__(self) -> Iterator[Frame]:
         """All frames in order of arrival; ends only after `close`."""
@@ -124,10 +127,15 @@ class LiveSource(ClosesOnExit):
                 return
             yield frame
 
+    def interrupt(self) -> None:
+        """Let `frames` end soon."""
+        self._interrupted = True
+
     def close(self) -> None:
         """Stop and join the thread, which releases the device."""
         with self._changed:
             self._stopping = True
+            self._dropped += len(self._queue)
             self._queue.clear()
             self._changed.notify_all()
         self._thread.join(_JOIN_TIMEOUT_S)
@@ -153,15 +161,13 @@ class LiveSource(ClosesOnExit):
             alive, answered = True, False
             while alive and not answered:
                 skipped = self._skipped
-                answered = self._changed.wait_for(
-                    lambda: bool(self._queue or self._failure or self._stopping),
-                    timeout=self._options.read_timeout_s,
-                )
+                answered = self._answered(self._options.read_timeout_s)
                 # A device whose pictures are not wanted is well.
                 alive = self._skipped != skipped
-            if self._stopping:
+            if self._stopping or self._interrupted:
                 return None
             if self._queue:
+                self._delivered += 1
                 return self._queue.popleft()
             if answered:
                 raise SourceError(
@@ -172,6 +178,17 @@ class LiveSource(ClosesOnExit):
             f"{self.description} delivered no picture for {self._options.read_timeout_s:g} s.",
             hint="Unplug it and plug it in again, or give another camera: camera1",
         )
+
+    def _answered(self, timeout_s: float) -> bool:
+        """Wait until there is something, or it is time to stop; the lock is held."""
+        until_s = time.monotonic() + timeout_s
+        while True:
+            if self._queue or self._failure or self._stopping or self._interrupted:
+                return True
+            left_s = until_s - time.monotonic()
+            if left_s <= 0:
+                return False
+            self._changed.wait(min(left_s, _INTERRUPTED_S))
 
     def _drain(self) -> None:
         failure = "its driver reported the end"
@@ -194,6 +211,7 @@ class LiveSource(ClosesOnExit):
         arrived_s = self._options.clock()
         time_s = arrived_s - self._opened_s
         with self._changed:
+            self._received += 1
             asked = self._wanted
             if asked is not None and not asked(time_s):
                 self._skipped += 1
@@ -204,10 +222,13 @@ class LiveSource(ClosesOnExit):
         decode_ms = (time.perf_counter() - started_s) * 1000.0
         with self._changed:
             if picture is None:
-                self._dropped += 1
+                self._broken += 1
                 return
             if self._wanted is not None and self._wanted is not asked and not self._wanted(time_s):
                 self._skipped += 1
+                return
+            if self._stopping:
+                self._dropped += 1
                 return
             if len(self._queue) == self._options.queue_length:
                 self._queue.popleft()

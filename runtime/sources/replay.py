@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from runtime.closing import ClosesOnExit
-from runtime.records import Frame
+from runtime.records import Frame, SourceCounts
 from runtime.sources import demo, file
-from runtime.sources.base import FrameSource, SourceKind, Wanted
+from runtime.sources.base import FrameSource, SourceKind, Wanted, only_frames
 from runtime.sources.live import QUEUE_LENGTH
+from runtime.sources.options import SourceOptions
 
 PREFIX = "replay:"
+
+_LONGEST_SLEEP_S = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,14 +55,21 @@ class ReplaySource(ClosesOnExit):
         self._pace = pace or Pace()
         self._waiting: deque[Frame] = deque()
         self._starts_s: float | None = None
+        self._interrupted = False
         self.description = f"{source.description}, replayed"
         self.fps = source.fps
-        self.dropped = 0
+        self._delivered = self._dropped = self._skipped = 0
 
     @property
-    def skipped(self) -> int:
-        """Frames that were not wanted."""
-        return self._source.skipped
+    def counts(self) -> SourceCounts:
+        """What became of the frames that were due; those that wait count as not received yet."""
+        skipped = self._source.counts.skipped + self._skipped
+        return SourceCounts(
+            received=self._delivered + self._dropped + skipped,
+            delivered=self._delivered,
+            skipped=skipped,
+            dropped=self._dropped,
+        )
 
     def __iter__(self) -> Iterator[Frame]:
         """All frames."""
@@ -75,18 +85,26 @@ class ReplaySource(ClosesOnExit):
             SourceError: The file cannot be read (any more).
         """
         if wanted is not None:
-            self._waiting = deque(frame for frame in self._waiting if wanted(frame.time_s))
-        coming = self._source.frames(wanted)
+            kept = [frame for frame in self._waiting if wanted(frame.time_s)]
+            self._skipped += len(self._waiting) - len(kept)
+            self._waiting = deque(kept)
+        coming = only_frames(self._source.frames(wanted))
         while True:
             self._take_in(coming)
             if not self._waiting:
                 return
             frame = self._waiting.popleft()
             due_s = self._due_s(frame)
-            left_s = due_s + frame.decode_ms / 1e3 - self._pace.clock()
-            if left_s > 0:
-                self._pace.sleep(left_s)
+            self._sleep_until(due_s + frame.decode_ms / 1e3)
+            if self._interrupted:
+                return
+            self._delivered += 1
             yield replace(frame, arrived_s=due_s)
+
+    def interrupt(self) -> None:
+        """Let `frames` end soon."""
+        self._interrupted = True
+        self._source.interrupt()
 
     def close(self) -> None:
         """Close the file."""
@@ -98,11 +116,16 @@ class ReplaySource(ClosesOnExit):
         while not self._waiting or self._due_s(self._waiting[-1]) <= self._pace.clock():
             if len(self._waiting) > self._pace.queue_length:
                 self._waiting.popleft()
-                self.dropped += 1
+                self._dropped += 1
             frame = next(coming, None)
             if frame is None:
                 return
             self._waiting.append(frame)
+
+    def _sleep_until(self, until_s: float) -> None:
+        """Wait, and look now and then whether it is time to stop."""
+        while not self._interrupted and (left_s := until_s - self._pace.clock()) > 0:
+            self._pace.sleep(min(left_s, _LONGEST_SLEEP_S))
 
     def _due_s(self, frame: Frame) -> float:
         if self._starts_s is None:
@@ -110,7 +133,7 @@ class ReplaySource(ClosesOnExit):
         return self._starts_s + frame.time_s
 
 
-def open_replay(uri: str) -> FrameSource:
+def open_replay(uri: str, options: SourceOptions) -> FrameSource:
     """Open "replay:demo" or "replay:FILE".
 
     Raises:
@@ -119,7 +142,7 @@ def open_replay(uri: str) -> FrameSource:
     """
     shown = uri.removeprefix(PREFIX)
     kind = demo.SOURCE if demo.SOURCE.claims(shown) else file.SOURCE
-    return ReplaySource(kind.open(shown))
+    return ReplaySource(kind.open(shown, options))
 
 
 SOURCE = SourceKind(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from models.errors import SourceError
-from runtime.sources import SOURCES, FrameSource, SourceKind, camera, open_source
+from runtime.sources import SOURCES, FrameSource, SourceKind, camera, only_frames, open_source
 from tests.unit.test_runtime_sources_camera import OpenCvCamera
 from tests.video_files import write_numbered
 
@@ -111,7 +112,7 @@ def test_unwanted_frames_are_left_out(source: FrameSource) -> None:
         asked.append(time_s)
         return len(asked) % 2 == 0
 
-    frames = list(itertools.islice(source.frames(every_second), 3))
+    frames = list(itertools.islice(only_frames(source.frames(every_second)), 3))
     assert len(frames) == 3
     # In order, each once, and at least as far as the frames that came.
     assert asked == sorted(set(asked))
@@ -119,22 +120,41 @@ def test_unwanted_frames_are_left_out(source: FrameSource) -> None:
     if not source.live:
         assert [frame.index for frame in frames] == [1, 3, 5]
         assert [frame.time_s for frame in frames] == asked[1:6:2]
-    assert source.skipped >= len(frames)
+    assert source.counts.skipped >= len(frames)
 
 
 def test_reading_on_takes_up_what_is_wanted_now(source: FrameSource) -> None:
-    first = next(source.frames())
+    first = next(only_frames(source.frames()))
     # A source may have read ahead: these are asked for too.
-    second = next(source.frames(lambda time_s: time_s > first.time_s))
+    second = next(only_frames(source.frames(lambda time_s: time_s > first.time_s)))
     assert second.index > first.index
     assert second.time_s > first.time_s
+
+
+def test_accounts_for_every_picture_once_it_is_closed(source: FrameSource) -> None:
+    asked = itertools.count()
+    list(itertools.islice(source.frames(lambda time_s: next(asked) % 2 == 1), 2))
+    source.close()
+    counts = source.counts
+    assert counts.delivered == 2
+    assert counts.skipped > 0
+    assert counts.received == counts.delivered + counts.skipped + counts.dropped + counts.broken
+
+
+def test_interrupting_ends_the_iteration_within_0_3_s(source: FrameSource) -> None:
+    frames = source.frames()
+    next(frames)
+    source.interrupt()
+    started_s = time.monotonic()
+    assert len(list(frames)) <= 1
+    assert time.monotonic() - started_s < 0.3
 
 
 def test_describes_itself(source: FrameSource) -> None:
     assert source.description
     assert "\n" not in source.description
     assert source.fps is None or source.fps > 0
-    assert source.dropped == 0 or source.live
+    assert source.counts.dropped == 0 or source.live
     assert source.duration_s is None or (source.duration_s > 0 and not source.live)
 
 

@@ -199,7 +199,7 @@ def test_frames_off_the_grid_are_neither_read_nor_prepared(
         streams.classified(sliding(source, card, grid_spec(4, length_s=1.0)), session, card)
     )
     assert prepared == [0, 4, 10, 16, 22, 29, 35, 41, 47, 54, 60, 66, 72]
-    assert source.skipped == 75 - len(prepared)
+    assert source.counts.skipped == 75 - len(prepared)
     assert [p.index for p in found] == list(range(9))
     assert grey_of(session.seen[1], card.clip) == [10, 16, 22, 29]
     assert [(p.held, p.resets, p.batch, p.reused) for p in found] == [(0, 0, 1, None)] * 9

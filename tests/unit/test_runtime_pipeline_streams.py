@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
 
 from models.card import ModelCard
 from models.errors import SourceError
+from runtime.clip_classifier import Decoding
 from runtime.feed import QUEUED_FRAMES
 from runtime.grid import grid_spec
-from runtime.pipeline import FrameWatch
-from runtime.records import Frame
+from runtime.pipeline import FrameWatch, classify_streams
+from runtime.preprocess import Preparation
+from runtime.records import Clip, Frame, SourceEvent, SourceEventKind
 from runtime.session import Tensor
 from runtime.sources import Wanted
+from runtime.stream_model import Scores, WholeClips
 from tests.fakes import FakeSession, FakeSource, frame_at, picture_of
 from tests.streams import classified, sliding
 from tests.tiny_models import write_tiny_bundle
@@ -54,7 +57,7 @@ class Camera(FakeSource):
         super().__init__(frames, live=True)
         self.may_give = threading.Event()
 
-    def frames(self, wanted: Wanted | None = None) -> Iterator[Frame]:
+    def frames(self, wanted: Wanted | None = None) -> Iterator[Frame | SourceEvent]:
         self.may_give.wait(10)
         yield from super().frames(wanted)
 
@@ -98,7 +101,7 @@ def test_a_slow_file_does_not_fill_the_memory(card: ModelCard) -> None:
     given = 0
 
     class Fast(FakeSource):
-        def frames(self, wanted: Wanted | None = None) -> Iterator[Frame]:
+        def frames(self, wanted: Wanted | None = None) -> Iterator[Frame | SourceEvent]:
             nonlocal given
             for frame in super().frames(wanted):
                 given += 1
@@ -107,7 +110,7 @@ def test_a_slow_file_does_not_fill_the_memory(card: ModelCard) -> None:
     slow, release = FakeSource(grey_frames(50)), threading.Event()
 
     class Slow(FakeSource):
-        def frames(self, wanted: Wanted | None = None) -> Iterator[Frame]:
+        def frames(self, wanted: Wanted | None = None) -> Iterator[Frame | SourceEvent]:
             release.wait(10)
             yield from slow.frames(wanted)
 
@@ -120,21 +123,110 @@ def test_a_slow_file_does_not_fill_the_memory(card: ModelCard) -> None:
     assert given <= 5 + QUEUED_FRAMES + 1
     release.set()
     thread.join(10)
-    predictions.close()  # type: ignore[attr-defined]
+    predictions.close()
 
 
-def test_a_source_that_fails_ends_the_run(card: ModelCard) -> None:
-    class Broken(FakeSource):
-        def frames(self, wanted: Wanted | None = None) -> Iterator[Frame]:
-            yield from super().frames(wanted)
-            raise SourceError("the cable is out")
+class Broken(FakeSource):
+    """A source that fails after its frames."""
 
+    def frames(self, wanted: Wanted | None = None) -> Iterator[Frame | SourceEvent]:
+        yield from super().frames(wanted)
+        raise SourceError("the cable is out")
+
+
+def test_a_source_that_fails_leaves_the_others_their_time(card: ModelCard) -> None:
+    told: list[tuple[str, str, int]] = []
+    watch = FrameWatch(
+        on_frame=lambda frame, stream: None,
+        on_event=lambda event, stream: told.append((event.kind, event.text, stream)),
+    )
     both = [
-        sliding(FakeSource(grey_frames(50)), card, SPEC),
-        sliding(Broken(grey_frames(10)), card, SPEC),
+        sliding(FakeSource(grey_frames(75)), card, SPEC),
+        sliding(Broken(grey_frames(30)), card, SPEC),
+    ]
+    predictions = classified(both, FakeSession(brightness), card, watch=watch)
+    found = [next(predictions).stream for _ in range(11)]
+    assert (found.count(0), found.count(1)) == (9, 2)
+    with pytest.raises(SourceError, match="the cable is out"):
+        next(predictions)
+    assert told == [("gave_up", "the cable is out", 1)]
+
+
+def test_a_source_that_never_gave_anything_ends_the_run(card: ModelCard) -> None:
+    both = [
+        sliding(FakeSource(grey_frames(10_000)), card, SPEC),
+        sliding(Broken([]), card, SPEC),
     ]
     with pytest.raises(SourceError, match="the cable is out"):
         list(classified(both, FakeSession(brightness), card))
+    assert both[0].source.counts.delivered < 1000
+
+
+def event_of(kind: SourceEventKind, time_s: float, *, breaks: bool = False) -> SourceEvent:
+    """Something that befell a source."""
+    return SourceEvent(
+        kind=kind, text=kind, time_s=time_s, at_s=0.0, delivers=not breaks, breaks=breaks
+    )
+
+
+def test_events_come_in_their_place(card: ModelCard) -> None:
+    order: list[str] = []
+    frames = grey_frames(30)
+    source = FakeSource([*frames[:29], event_of("black", 1.13), *frames[29:]])
+    watch = FrameWatch(
+        on_frame=lambda frame, stream: order.append(str(frame.index)),
+        on_event=lambda event, stream: order.append(event.kind),
+    )
+    for prediction in classified(
+        sliding(source, card, SPEC), FakeSession(brightness), card, watch=watch
+    ):
+        order.append(f"window {prediction.index}")
+    # Window 1 is complete with frame 29; whoever looks on sees it after that.
+    assert order[-4:] == ["28", "black", "window 1", "29"]
+
+
+def test_one_who_stops_gets_no_more_windows(card: ModelCard) -> None:
+    stopped = False
+    watch = FrameWatch(on_frame=lambda frame, stream: None, stopped=lambda: stopped)
+    stream = sliding(FakeSource(grey_frames(75)), card, SPEC)
+    predictions = classified(stream, FakeSession(brightness), card, watch=watch)
+    next(predictions)
+    stopped = True
+    assert list(predictions) == []
+
+
+@pytest.mark.parametrize("phases", [1, 3])
+def test_every_frame_is_accounted_for(card: ModelCard, phases: int) -> None:
+    # A frame every 0.02 s, on a grid that is finer with three phases; 0.5 s without frames.
+    times_s = [i / 50 for i in range(100)] + [2.5 + i / 50 for i in range(100)]
+    frames = [frame_at(at_s, i, picture=picture_of(i)) for i, at_s in enumerate(times_s)]
+    spec = grid_spec(4, length_s=1.0, stride_s=0.25 / phases, gap_after_s=0.3)
+    streams = [sliding(FakeSource(frames), card, spec) for _ in range(2)]
+    shown: set[int] = set()
+
+    class Seeing(WholeClips):
+        def scores(self, clips: Sequence[tuple[int, Clip]]) -> Scores:
+            shown.update(
+                frame.index for number, clip in clips for frame in clip.frames if not number
+            )
+            return super().scores(clips)
+
+    preparation = Preparation(clip=card.clip)
+    list(
+        classify_streams(
+            streams,
+            Seeing(session=FakeSession(brightness), preparation=preparation),
+            Decoding(card=card, top_k=1, threshold=0.0),
+            preparation=preparation,
+        )
+    )
+    for stream in streams:
+        account, counts = stream.account, stream.source.counts
+        assert account.used == len(shown) > 8
+        assert account.unused > 0
+        assert counts.received == counts.delivered + counts.skipped == 200
+        assert counts.delivered == account.sampled + account.only_watched + account.left
+        assert account.left == 0
 
 
 def test_who_watches_is_told_whose_frame_it_is(card: ModelCard) -> None:
@@ -152,7 +244,7 @@ def test_stopping_frees_the_sources(card: ModelCard) -> None:
         [sliding(source, card, SPEC) for source in sources], FakeSession(brightness), card
     )
     next(predictions)
-    predictions.close()  # type: ignore[attr-defined]
-    left = [len(source._frames) for source in sources]
+    predictions.close()
+    left = [source.counts.delivered for source in sources]
     time.sleep(0.05)
-    assert left == [len(source._frames) for source in sources] != [0, 0, 0]
+    assert left == [source.counts.delivered for source in sources] != [10_000] * 3

@@ -51,7 +51,7 @@ def test_all_frames_in_order_and_then_the_thread_is_gone() -> None:
     with ReadAhead(iter(Decoder(30)), name="x") as reader:
         assert threading.active_count() == threads
         assert [frame.index for frame in reader.frames(None)] == list(range(30))
-        assert reader.skipped == 0
+        assert reader.counts.skipped == 0
         assert list(reader.frames(None)) == []
     assert threading.active_count() == threads
 
@@ -79,7 +79,7 @@ def test_unwanted_frames_are_not_converted_and_their_time_is_counted() -> None:
     with ReadAhead(iter(decoder), name="x") as reader:
         found = [frame.index for frame in reader.frames(lambda time_s: round(time_s * 10) % 3 == 2)]
     assert found == [2, 5, 8]
-    assert reader.skipped == 6
+    assert reader.counts.skipped == 6
     assert decoder.converted == [(2, 4.0), (5, 4.0), (8, 4.0)]
 
 
@@ -96,7 +96,7 @@ def test_frames_that_wait_are_asked_for_again() -> None:
         decoder.wait_until(lambda: len(decoder.decoded) >= 10)
         assert [frame.index for frame in reader.frames(late)] == list(range(20, 40))
     assert asked == [number / 10 for number in range(1, 40)]
-    assert reader.skipped == 19
+    assert reader.counts.skipped == 19
 
 
 def test_failures_of_decoder_and_question_reach_the_reader() -> None:

@@ -96,20 +96,20 @@ def test_frames_carry_arrival_times_and_rgb(opened: Opened) -> None:
     assert frames[1].picture[0, 0].tolist() == [0, 0, 2]
     assert source.live
     assert source.duration_s is None
-    assert source.dropped == 0
+    assert source.counts.dropped == 0
 
 
 def test_a_slow_reader_gets_the_newest_frames_and_the_rest_are_counted(opened: Opened) -> None:
     capture, source = opened
     capture.feed(10)
-    assert source.dropped == 7
+    assert source.counts.dropped == 7
     frames = list(itertools.islice(source, 3))
     assert [frame.index for frame in frames] == [7, 8, 9]
     # The time of a frame is when it arrived, not when it was read.
     assert [frame.time_s for frame in frames] == pytest.approx([0.8, 0.9, 1.0])
     capture.feed(1)
     assert next(iter(source)).index == 10
-    assert source.dropped == 7
+    assert source.counts.dropped == 7
 
 
 def test_unwanted_frames_are_neither_decoded_nor_dropped(
@@ -131,7 +131,7 @@ def test_unwanted_frames_are_neither_decoded_nor_dropped(
     assert next(frames).index == 1
     capture.feed(8)
     assert [frame.index for frame in itertools.islice(frames, 2)] == [5, 9]
-    assert (retrieved, source.skipped, source.dropped) == (2 + 2, 1 + 6, 0)
+    assert (retrieved, source.counts.skipped, source.counts.dropped) == (2 + 2, 1 + 6, 0)
 
 
 def test_a_camera_none_of_whose_frames_is_wanted_is_alive(opened: Opened) -> None:
@@ -204,7 +204,7 @@ def test_an_exception_in_the_driver_reaches_the_reader() -> None:
     assert capture.released.is_set()
 
 
-def test_pictures_that_do_not_decode_count_as_dropped() -> None:
+def test_pictures_that_do_not_decode_are_counted() -> None:
     class Spotty(FakeCapture):
         def retrieve(self) -> tuple[bool, Picture | None]:
             decoded, picture = super().retrieve()
@@ -214,7 +214,7 @@ def test_pictures_that_do_not_decode_count_as_dropped() -> None:
     source = LiveSource(capture, description="camera7", fps=None)
     capture.feed(4)
     assert [frame.index for frame in itertools.islice(source, 2)] == [1, 3]
-    assert source.dropped == 2
+    assert (source.counts.received, source.counts.broken, source.counts.dropped) == (4, 2, 0)
     capture.closing = True
     source.close()
 

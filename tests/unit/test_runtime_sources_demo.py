@@ -12,7 +12,7 @@ def test_whole_clip_in_time_and_the_same_every_time() -> None:
         assert not source.live
         assert source.description == "demo (built in, 320x240, 25 fps)"
         assert source.fps == FRAME_RATE
-        assert source.dropped == 0
+        assert source.counts.dropped == 0
         assert source.duration_s == demo_schedule()[-1].end_s
         count = round(source.duration_s * FRAME_RATE)
         # Side by side, since painting the textures is what takes time.

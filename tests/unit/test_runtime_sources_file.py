@@ -45,7 +45,7 @@ def test_every_frame_in_order_with_its_time(tmp_path: Path, suffix: str) -> None
         assert source.duration_s == pytest.approx(3.0, abs=0.11)
         assert source.description == f"clip{suffix} (64x48, 10 fps)"
         frames = list(source)
-        assert source.dropped == 0
+        assert source.counts.dropped == 0
     assert [number_of(frame.picture) for frame in frames] == list(range(30))
     assert [frame.index for frame in frames] == list(range(30))
     assert [frame.time_s for frame in frames] == pytest.approx([i / 10 for i in range(30)])

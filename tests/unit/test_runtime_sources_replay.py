@@ -36,7 +36,7 @@ def test_every_frame_comes_when_it_is_due() -> None:
     with replayed(frames(4), clock) as source:
         seen = [(frame.index, round(clock.now_s, 6), round(frame.arrived_s, 6)) for frame in source]
     assert seen == [(i, round(100 + i * 0.1, 6), round(100 + i * 0.1, 6)) for i in range(4)]
-    assert source.dropped == 0
+    assert source.counts.dropped == 0
     assert source.live
     assert source.description == "fake, replayed"
 
@@ -63,7 +63,7 @@ def test_a_reader_that_is_late_once_loses_nothing() -> None:
         if frame.index == 5:
             clock.now_s += 0.75
     assert seen == list(range(20))
-    assert source.dropped == 0
+    assert source.counts.dropped == 0
 
 
 def test_a_reader_that_is_too_slow_loses_the_oldest() -> None:
@@ -72,7 +72,7 @@ def test_a_reader_that_is_too_slow_loses_the_oldest() -> None:
     seen = list(read_slowly(source, clock, takes_s=0.25))
     assert seen[0] == 0
     assert seen == sorted(set(seen))
-    assert source.dropped == 100 - len(seen)
+    assert source.counts.dropped == 100 - len(seen)
     assert 35 <= len(seen) <= 45
     assert clock.now_s < 100 + 9.9 + 5 * 0.25
 
@@ -88,7 +88,7 @@ def test_unwanted_frames_are_not_waited_for() -> None:
 
     assert [frame.index for frame in source.frames(wanted)] == [0, 2, 4]
     assert asked == [round(5 + i * 0.1, 6) for i in range(6)]
-    assert source.skipped == 3
+    assert source.counts.skipped == 3
     assert len(clock.slept) == 2
 
 
