@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -37,12 +38,18 @@ class AnnotatedVideo:
     Args:
         path: Target; its extension chooses container and codec, see `CONTAINERS`.
         fps: Frame rate of the file.
+        live: Whether the frames are those of a live source: a disk that fills up then ends the
+            film, which stays and is whole, and not the run.
+
+    Attributes:
+        ended: Of a live source: why there is no film, or one that ends before the frames did;
+            empty where all is well.
 
     Raises:
         OutputError: Unknown extension, or a folder that cannot be written to.
     """
 
-    def __init__(self, path: Path, fps: float) -> None:
+    def __init__(self, path: Path, fps: float, *, live: bool = False) -> None:
         if path.suffix.lower() not in CONTAINERS:
             known = ", ".join(CONTAINERS)
             raise OutputError(
@@ -54,6 +61,8 @@ class AnnotatedVideo:
             raise OutputError(f"A video needs a frame rate above 0 and up to 1000, got {fps}.")
         self._path = path
         self._fps = fps
+        self._live = live
+        self.ended = ""
         self._partial = path.with_name(f"{path.stem}.{os.getpid()}.part{path.suffix}")
         self._writer: VideoWriter | None = None
         self._shown: Picture | None = None
@@ -68,8 +77,11 @@ class AnnotatedVideo:
             top: Best classes first; nothing is drawn when empty.
 
         Raises:
-            OutputError: The encoder does not start, or the disk is full.
+            OutputError: The encoder does not start; or the disk is full, and the source no live
+                one.
         """
+        if self.ended:
+            return
         writer = self._writer
         if writer is None:
             writer = self._writer = self._started(frame)
@@ -85,8 +97,10 @@ class AnnotatedVideo:
                     self._check_space()
                 writer.write(shown)
         except OSError as error:
-            if isinstance(error, OutputError):
-                raise
+            if self._live and writer.count:
+                self._writer = None
+                self._end(writer, error)
+                return
             raise self._incomplete(error) from error
         self._shown = picture
 
@@ -101,13 +115,16 @@ class AnnotatedVideo:
     ) -> None:
         writer, self._writer = self._writer, None
         wanted = kind is None or (issubclass(kind, KeyboardInterrupt) and writer is not None)
+        if self.ended:
+            return
         try:
             if writer is not None:
                 self._complete(writer, wanted=wanted)
-            if wanted:
+            if wanted and not self.ended:
                 self._publish(0 if writer is None else writer.count)
         finally:
-            self._partial.unlink(missing_ok=True)
+            if not self.ended:
+                self._partial.unlink(missing_ok=True)
 
     def _started(self, frame: Frame) -> VideoWriter:
         height, width = frame.picture.shape[:2]
@@ -125,8 +142,22 @@ class AnnotatedVideo:
         try:
             writer.close()
         except OSError as error:
-            if wanted:
+            if wanted and self._live:
+                self._end(writer, error)
+            elif wanted:
                 raise self._incomplete(error) from error
+
+    def _end(self, writer: VideoWriter, error: OSError) -> None:
+        """Give the film its name now; what is written plays."""
+        seconds = writer.count / self._fps
+        self.ended = f"{self._path} ends after {seconds:.1f} s: {error.strerror or error}"
+        with contextlib.suppress(OSError):
+            writer.close()
+        try:
+            self._publish(writer.count)
+        except OutputError as refused:
+            self.ended += f"; left as {self._partial.name}: {refused.message}"
+        logger.warning("%s", self.ended)
 
     def _incomplete(self, error: OSError) -> OutputError:
         return OutputError(
@@ -146,14 +177,13 @@ class AnnotatedVideo:
     def _check_space(self) -> None:
         free_bytes = shutil.disk_usage(self._partial.parent).free
         if free_bytes < _LEAST_FREE_BYTES:
-            raise OutputError(
-                f"{self._path} cannot be written: only {free_bytes / 1e6:.1f} MB are left on"
-                " that disk.",
-                hint=f"df -h {self._path.parent}",
-            )
+            raise OSError(None, f"only {free_bytes / 1e6:.1f} MB are left on that disk")
 
     def _publish(self, written: int) -> None:
         """Move the partial file to its place."""
+        if written == 0 and self._live:
+            self.ended = f"{self._path} was not written: there was no frame"
+            return
         if written == 0:
             raise OutputError(f"{self._path} was not written: there was no frame.")
         try:
