@@ -22,6 +22,7 @@ from edge_cli import (
     inspect_cmd,
     models_cmd,
     run_cmd,
+    sources_cmd,
     verify_cmd,
 )
 from models.errors import EdgeclsError, OutputError
@@ -112,6 +113,7 @@ def build_app() -> typer.Typer:
     app.callback()(_global_options)
     app.command("convert")(convert_cmd.convert)
     app.command("run")(run_cmd.run)
+    app.command("sources")(sources_cmd.sources)
     app.command("inspect")(inspect_cmd.inspect)
     app.command("verify")(verify_cmd.verify)
     app.command("bench")(bench_cmd.bench)

@@ -17,12 +17,12 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("models", "runtime", "convert", "calibration", "edge_cli")
 
 OPTIONAL = (
-    *("onnxruntime", "onnx", "openvino", "nncf", "paddle", "paddle2onnx", "torch", "yaml"),
+    *("onnxruntime", "onnx", "openvino", "nncf", "paddle", "paddle2onnx", "torch"),
     *("starlette", "uvicorn", "h11", "anyio", "prometheus_client"),
 )
 """Brought by extras; a plain install lacks them."""
 
-LAZY = ("cv2", "av", "PIL", "pooch", "psutil", "numpy")
+LAZY = ("cv2", "av", "PIL", "pooch", "psutil", "numpy", "yaml")
 """Installed always, but slow to import: no help page may load them. (Typer itself loads pydantic
 where it finds it.)"""
 
@@ -102,6 +102,7 @@ HELP_PAGES = (
     ["--help"],
     ["--version"],
     ["run", "--help"],
+    ["sources", "--help"],
     ["inspect", "--help"],
     ["verify", "--help"],
     ["bench", "--help"],
