@@ -9,7 +9,6 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.errors import CheckpointError
-from models.extras import extra
 from models.spec import Finite, Side
 
 MAX_BYTES = 1 << 20
@@ -78,8 +77,8 @@ def read_paddlex_config(path: Path) -> PaddleXConfig:
     Raises:
         CheckpointError: Not YAML, too large, or a field has the wrong type.
     """
-    with extra("convert", "Reading inference.yml"):
-        import yaml
+    import yaml
+
     remove = f"Mend or remove {path}; flags such as --frames and --labels replace it."
     try:
         if path.stat().st_size > MAX_BYTES:

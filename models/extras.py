@@ -13,7 +13,7 @@ from models.errors import MissingExtra
 EXTRA_MODULES: dict[str, tuple[str, ...]] = {
     "cpu": ("onnxruntime", "openvino"),
     "gpu": ("onnxruntime",),
-    "convert": ("paddle", "paddle2onnx", "onnx", "yaml", "onnxruntime"),
+    "convert": ("paddle", "paddle2onnx", "onnx", "onnxruntime"),
     "int8": ("nncf", "onnx", "ml_dtypes", "onnxruntime", "openvino"),
     "serve": ("starlette", "uvicorn", "prometheus_client", "h11", "anyio"),
     "train": ("torch",),

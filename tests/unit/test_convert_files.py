@@ -17,8 +17,6 @@ from models.card import CARD_NAME
 from models.errors import CheckpointError, OutputError, UsageError
 from models.spec import ClipSpec
 
-yaml = pytest.importorskip("yaml", reason="needs the `convert` extra")
-
 
 @pytest.mark.parametrize(
     ("text", "expected"),

@@ -1,0 +1,146 @@
+"""What can be said of one stream in a file of streams: fields named as the options of `run`."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from edge_cli.event_request import OutputFile, Smooth, output_files
+from edge_cli.run_request import Gap
+from models.errors import UsageError
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def _filled(text: str) -> str:
+    """An address with the values of its `${VARIABLES}`."""
+
+    def value(found: re.Match[str]) -> str:
+        if found[1] not in os.environ:
+            raise ValueError(f"names the environment variable {found[1]}, which is not set")
+        return os.environ[found[1]]
+
+    return _VARIABLE.sub(value, text)
+
+
+def _listed(value: Any) -> Any:
+    """A single text stands for a list of one, and null for an empty one."""
+    return [value] if isinstance(value, str) else [] if value is None else value
+
+
+def _words(value: Any) -> Any:
+    """`0.5`, `{CLASS: 0.3}` or a list of both, as the words `0.5` and `CLASS=0.3`.
+
+    Raises:
+        PydanticCustomError: Something else; its context says `at` which place.
+    """
+    if not isinstance(value, list):
+        return _words([value]) if value is not None else []
+    words: list[str] = []
+    whole = len(value) == 1
+    for at, one in enumerate(value):
+        place: tuple[str | int, ...] = () if whole else (at,)
+        if isinstance(one, dict):
+            for label, number in one.items():
+                if not isinstance(number, str):
+                    raise _misplaced("takes a number for each class", (*place, label))
+                words.append(f"{label}={_number(number, (*place, label))}")
+        elif isinstance(one, str):
+            _number(one.rpartition("=")[2], place)
+            words.append(one)
+        else:
+            raise _misplaced("takes a number, or a number for each class", place)
+    return words
+
+
+def _number(text: str, place: tuple[str | int, ...]) -> str:
+    try:
+        float(text)
+    except ValueError:
+        raise _misplaced(f"takes a number, got {text!r}", place) from None
+    return text
+
+
+def _misplaced(message: str, place: tuple[str | int, ...]) -> PydanticCustomError:
+    return PydanticCustomError("place", "{what}", {"what": message, "at": place})
+
+
+def _files(value: Any) -> Any:
+    try:
+        return output_files([str(one) for one in _listed(value)])
+    except UsageError as error:
+        raise ValueError(error.message.removeprefix("--output ").rstrip(".")) from None
+
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Address = Annotated[str, Field(min_length=1), AfterValidator(_filled)]
+Addresses = Annotated[tuple[Address, ...], BeforeValidator(_listed)]
+Labels = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+LabelValues = Annotated[tuple[str, ...], BeforeValidator(_words)]
+Files = Annotated[tuple[OutputFile, ...], BeforeValidator(_files)]
+Roll = Annotated[float, Field(ge=0, le=600)]
+
+
+class StreamSettings(BaseModel):
+    """What holds for a stream; fields that were not set leave it to something else to say.
+
+    Attributes:
+        window: Seconds of a window.
+        stride: Seconds from one to the next.
+        gap: What becomes of the frames before a gap.
+        gap_after: Seconds without a frame that count as one.
+        top: Classes per result.
+        threshold: Least probability reported.
+        smooth: How results are smoothed.
+        smooth_span: Over how many seconds.
+        on: `P` or `CLASS=P`: where events begin.
+        off: The same: where they end.
+        min_duration: `S` or `CLASS=S`: shorter ones are none.
+        cooldown: The same: seconds after an event without another.
+        until: Classes of which an event ends the run.
+        output: Files.
+        record_events: Folder for films.
+        pre_roll: Seconds of film before an event.
+        post_roll: Seconds of film after it.
+        webhook: Addresses.
+        mqtt: Addresses.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=lambda name: name.replace("_", "-")
+    )
+
+    window: Seconds | None = None
+    stride: Seconds | None = None
+    gap: Gap | None = None
+    gap_after: Seconds | None = None
+    top: Annotated[int, Field(ge=1)] | None = None
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+    smooth: Smooth | None = None
+    smooth_span: Seconds | None = None
+    on: LabelValues = ()
+    off: LabelValues = ()
+    min_duration: LabelValues = ()
+    cooldown: LabelValues = ()
+    until: Labels = ()
+    output: Files = ()
+    record_events: Path | None = None
+    pre_roll: Roll | None = None
+    post_roll: Roll | None = None
+    webhook: Addresses = ()
+    mqtt: Addresses = ()
+
+    def filled_from(self, *others: StreamSettings) -> StreamSettings:
+        """These settings; what they leave open as in the first of the others that says it."""
+        found: dict[str, Any] = {}
+        for one in (*reversed(others), self):
+            found |= {name: getattr(one, name) for name in one.model_fields_set}
+        fields = StreamSettings.model_fields
+        return StreamSettings.model_construct(
+            **{name: value for name, value in found.items() if name in fields}
+        )
