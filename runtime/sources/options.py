@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from runtime.sources.raw_video import RawVideo
+
 Drop = Literal["oldest", "newest", "none"]
 """Which picture of a live source goes when nobody fetches them in time; `none`: they wait."""
 
@@ -17,8 +19,21 @@ class SourceOptions:
     Attributes:
         drop: What a live source does with a slow reader. `oldest` lets go of the oldest waiting
             picture, so that the newest wins.
+        retries: Attempts in a row to open a lost live source again; None: for ever.
+        open_timeout_s: Longest wait for a live source to open.
+        read_timeout_s: Longest wait for a picture before a live source counts as lost, and a
+            pipe as silent.
+        loop: Play what ends again from its beginning, for ever.
+        picture_fps: Pictures per second of those that are files of their own.
+        raw: How pictures without a container are laid out; None where there is a container.
         stopping: Whether to give up opening; looked at while waiting.
     """
 
     drop: Drop = "oldest"
+    retries: int | None = None
+    open_timeout_s: float = 10.0
+    read_timeout_s: float = 5.0
+    loop: bool = False
+    picture_fps: float = 25.0
+    raw: RawVideo | None = None
     stopping: Callable[[], bool] = lambda: False
