@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from edge_cli.summary import latency_ms
 
 if TYPE_CHECKING:
+    from runtime.degrade.news import DegradeNews
     from runtime.outputs import EventNews
     from runtime.records import Prediction, SourceEvent
 
@@ -50,6 +51,9 @@ class Renderer(Protocol):
 
     def source_event(self, event: SourceEvent, stream: int) -> str:
         """One line, with its newline; empty in a format that has none about sources."""
+
+    def degraded(self, news: DegradeNews) -> str:
+        """One line, with its newline; empty in a format that has none about steps of the ladder."""
 
 
 class TextLines:
@@ -98,6 +102,10 @@ class TextLines:
         return f"{where}{'':8}{time_s:7.1f} s  EVENT {event.label} {what}\n"
 
     def source_event(self, event: SourceEvent, stream: int) -> str:
+        """Nothing: people are told on stderr."""
+        return ""
+
+    def degraded(self, news: DegradeNews) -> str:
         """Nothing: people are told on stderr."""
         return ""
 
@@ -152,6 +160,7 @@ class JsonLines:
                 "resets": prediction.resets,
                 "batch": prediction.batch,
                 "reused": None if prediction.reused is None else round(prediction.reused, 4),
+                "level": prediction.level,
             }
         )
 
@@ -180,6 +189,12 @@ class JsonLines:
             }
         )
 
+    def degraded(self, news: DegradeNews) -> str:
+        """A step of the ladder."""
+        from runtime.degrade.news import degrade_record
+
+        return _json_line({"type": "degrade", **degrade_record(news)})
+
 
 class CsvRows:
     """A row of column names, then one row per window; empty cells where there is no value."""
@@ -194,7 +209,7 @@ class CsvRows:
         for rank in range(1, self._top_k + 1):
             names += [f"label_{rank}", f"probability_{rank}"]
         names += ["decode_ms", "preprocess_ms", "infer_ms", "frame_age_ms", "dropped"]
-        return _csv_line([*names, "stream", "source", "held", "resets", "batch", "reused"])
+        return _csv_line([*names, "stream", "source", "held", "resets", "batch", "reused", "level"])
 
     def window(self, prediction: Prediction) -> str:
         """One row."""
@@ -214,15 +229,18 @@ class CsvRows:
         cells += [_rounded(latency.infer_ms), _rounded(prediction.frame_age_ms)]
         cells += [prediction.dropped, prediction.stream, self._sources[prediction.stream]]
         cells += [prediction.held, prediction.resets, prediction.batch]
-        return _csv_line(
-            [*cells, None if prediction.reused is None else round(prediction.reused, 4)]
-        )
+        cells += [None if prediction.reused is None else round(prediction.reused, 4)]
+        return _csv_line([*cells, prediction.level])
 
     def event(self, news: EventNews) -> str:
         """Nothing: rows are windows."""
         return ""
 
     def source_event(self, event: SourceEvent, stream: int) -> str:
+        """Nothing: rows are windows."""
+        return ""
+
+    def degraded(self, news: DegradeNews) -> str:
         """Nothing: rows are windows."""
         return ""
 
@@ -258,6 +276,10 @@ class EventCsvRows:
         return _csv_line(list(event_record(news).values()))
 
     def source_event(self, event: SourceEvent, stream: int) -> str:
+        """Nothing: rows are events."""
+        return ""
+
+    def degraded(self, news: DegradeNews) -> str:
         """Nothing: rows are events."""
         return ""
 

@@ -21,6 +21,7 @@ from models.errors import EventNotSeen
 if TYPE_CHECKING:
     from edge_cli.render import RunHeader
     from edge_cli.run_request import RunRequest
+    from runtime.degrade.news import DegradeNews
     from runtime.events import EventChange, EventWatch
     from runtime.outputs import FrameOutput, Output
     from runtime.outputs.clips import EventClips
@@ -167,6 +168,12 @@ class RunSinks:
             output.source_event(event, stream)
         if event.kind not in _UNSAID:
             say(f"{self._header.sources[stream]}: {event.text}")
+
+    def degraded(self, news: DegradeNews) -> None:
+        """Tell a step of the ladder."""
+        for output in self._outputs:
+            output.degraded(news)
+        say(f"latency: {news.text}")
 
     def finish(self) -> None:
         """The sources have ended, or nobody listens any more: events that last end."""

@@ -25,7 +25,14 @@ _JOIN_S = 10.0
 
 
 class Sampler(Protocol):
-    """What chooses frames and makes clips of them: `GridSampler`, `ClipSampler`."""
+    """What chooses frames and makes clips of them: `GridSampler`, `ClipSampler`.
+
+    Attributes:
+        take_every: Of the windows, only those whose number is a multiple of this are given; may
+            change at any time.
+    """
+
+    take_every: int
 
     @property
     def gaps(self) -> int:

@@ -190,4 +190,10 @@ def _predictions(
             infer_ms=scores.infer_ms,
         )
         prediction = decoding.prediction(clip, values, latency, lane.source)
-        yield replace(prediction, stream=number, batch=len(batch), reused=scores.reused)
+        yield replace(
+            prediction,
+            stream=number,
+            batch=len(batch),
+            reused=scores.reused,
+            level=scores.level,
+        )

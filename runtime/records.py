@@ -26,6 +26,7 @@ class Frame:
         decode_ms: Time spent decoding it.
         epoch: Raised by the source after every break of its picture (another resolution, a lost
             connection, a clock that jumped): no window holds frames of two epochs.
+        file: Which video of several that play as one stream; None where there is one only.
     """
 
     picture: Picture
@@ -34,6 +35,7 @@ class Frame:
     arrived_s: float
     decode_ms: float
     epoch: int = 0
+    file: str | None = None
 
 
 SourceEventKind = Literal[
@@ -171,6 +173,9 @@ class Prediction:
             before, 0 to 1; None where nothing is ever reused.
         probabilities: Of all classes in the order of the card, float64 [classes], owned by the
             prediction; None where they were not asked for.
+        file: Which video of several that play as one stream; None where there is one only.
+        level: Steps below what was asked for, taken because results were late; None where there
+            is no limit.
     """
 
     index: int
@@ -186,3 +191,5 @@ class Prediction:
     batch: int = 1
     reused: float | None = None
     probabilities: NDArray[np.float64] | None = None
+    file: str | None = None
+    level: int | None = None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from edge_cli.event_request import OutputRequest
+    from runtime.degrade.news import DegradeNews
     from runtime.outputs import EventNews
     from runtime.outputs.courier import Courier, Transport
     from runtime.records import Prediction, SourceEvent
@@ -48,6 +49,9 @@ class DeliveredEvents:
 
     def source_event(self, event: SourceEvent, stream: int) -> None:
         """What befalls a source is not sent."""
+
+    def degraded(self, news: DegradeNews) -> None:
+        """Steps of the ladder are not sent."""
 
     def close(self, *, grace_s: float) -> None:
         """Send what can be sent in that time; the rest stays in the queue."""

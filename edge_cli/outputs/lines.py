@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge_cli.render import Renderer
+    from runtime.degrade.news import DegradeNews
     from runtime.outputs import EventNews
     from runtime.outputs.line_file import Sync, WhenFull
     from runtime.records import Prediction, SourceEvent
@@ -51,6 +52,10 @@ class StdoutLines:
     def source_event(self, event: SourceEvent, stream: int) -> None:
         """Write what befell a source."""
         self._write(self._renderer.source_event(event, stream))
+
+    def degraded(self, news: DegradeNews) -> None:
+        """Write a step of the ladder."""
+        self._write(self._renderer.degraded(news))
 
     def close(self, *, grace_s: float) -> None:
         """Nothing is held."""
@@ -113,6 +118,10 @@ class FileLines:
     def source_event(self, event: SourceEvent, stream: int) -> None:
         """Append what befell a source."""
         self._file.write(self._renderer.source_event(event, stream), important=True)
+
+    def degraded(self, news: DegradeNews) -> None:
+        """Append a step of the ladder."""
+        self._file.write(self._renderer.degraded(news), important=True)
 
     def close(self, *, grace_s: float) -> None:
         """Close the file."""

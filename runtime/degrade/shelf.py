@@ -46,7 +46,7 @@ class ModelShelf(ClosesOnExit):
     Args:
         first: Number 0; not closed here.
         spares: Numbers 1 and up, cheaper and cheaper.
-        on_failure: Told of a spare that cannot be opened, once, by `ask`.
+        on_failure: Told the title of a spare that cannot be opened and why, once, by `ask`.
 
     Attributes:
         level: Put into all results from now on.
@@ -57,7 +57,7 @@ class ModelShelf(ClosesOnExit):
         first: StreamModel,
         spares: Sequence[Spare],
         *,
-        on_failure: Callable[[Spare, str], None],
+        on_failure: Callable[[str, str], None],
     ) -> None:
         self.level = 0
         self._used = first
@@ -73,7 +73,7 @@ class ModelShelf(ClosesOnExit):
         state = spare.ask()
         if state == "failed" and not spare.told:
             spare.told = True
-            self._on_failure(spare.spare, spare.failure)
+            self._on_failure(spare.spare.title, spare.failure)
         return state
 
     def use(self, model: int) -> None:

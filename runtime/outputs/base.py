@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from runtime.degrade.news import DegradeNews
 from runtime.events import EventChange
 from runtime.records import Frame, Prediction, SourceEvent
 
@@ -47,6 +48,13 @@ class Output(Protocol):
 
     def source_event(self, event: SourceEvent, stream: int) -> None:
         """Take what befell a source.
+
+        Raises:
+            OutputError: As above.
+        """
+
+    def degraded(self, news: DegradeNews) -> None:
+        """Take a step of the ladder, up or down.
 
         Raises:
             OutputError: As above.

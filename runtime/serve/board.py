@@ -185,6 +185,8 @@ class LiveBoard:
         self._lock = threading.Lock()
         self._begun_s = clock()
         self._closed = threading.Event()
+        self._level: int | None = None
+        self._level_text = ""
 
     # Written by the run.
 
@@ -218,6 +220,8 @@ class LiveBoard:
         with self._lock:
             one = self._streams[prediction.stream]
             one.tally.add(prediction)
+            if self._level is None:
+                self._level = prediction.level
             one.points.append(
                 Point(
                     number=one.tally.predictions,
@@ -247,6 +251,11 @@ class LiveBoard:
         with self._lock:
             self._streams[stream].ok = ok
             self._streams[stream].text = text
+
+    def degraded(self, level: int, text: str) -> None:
+        """Say how many steps below what was asked for the run is, and why."""
+        with self._lock:
+            self._level, self._level_text = level, text
 
     def close(self) -> None:
         """The run is over. Calling it twice is fine."""
@@ -302,6 +311,14 @@ class LiveBoard:
                 tally=one.tally.copied(),
                 newest=one.points[-1] if one.points else None,
             )
+
+    def level(self) -> tuple[int | None, str]:
+        """Steps below what was asked for, None where there is no limit; and the last one in words.
+
+        Until the first step it is that of the last result.
+        """
+        with self._lock:
+            return self._level, self._level_text
 
     def event_counts(self) -> dict[tuple[int, str, str], int]:
         """Events begun so far by stream, kind and label."""

@@ -75,7 +75,13 @@ def state(board: LiveBoard) -> dict[str, object]:
                 "since_frame_s": _number(now.since_frame_s),
             }
         )
-    return {"uptime_s": _number(board.uptime_s), "streams": streams}
+    level, text = board.level()
+    return {
+        "uptime_s": _number(board.uptime_s),
+        "level": level,
+        "level_text": text,
+        "streams": streams,
+    }
 
 
 def stream_status(board: LiveBoard, stream: int) -> str:

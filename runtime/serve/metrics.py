@@ -62,6 +62,13 @@ class _BoardCollector:
         for kind in VIEWERS:
             viewers.add_metric([kind], self._viewers(kind))
         yield viewers
+        level, _ = board.level()
+        if level is not None:
+            steps = GaugeMetricFamily(
+                "edgecls_level", "Steps below what was asked for, as results were late."
+            )
+            steps.add_metric([], level)
+            yield steps
         names = _distinct_names(board)
         streams = [(names[at], at, board.now(at)) for at in range(board.stream_count)]
         yield from self._stream_metrics(streams)

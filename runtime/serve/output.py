@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from runtime.closing import ClosesOnExit
+from runtime.degrade.news import DegradeNews
 from runtime.outputs import EventNews
 from runtime.records import Frame, Prediction, SourceEvent
 from runtime.serve.board import BoardEvent, LiveBoard
@@ -94,6 +95,10 @@ class PageOutput(ClosesOnExit):
                 text=event.text,
             )
         )
+
+    def degraded(self, news: DegradeNews) -> None:
+        """Show at which level the run is."""
+        self.board.degraded(news.step.level, news.text)
 
     def _gap(self, before: Prediction, after: Prediction) -> None:
         """Show the time from the end of one window to the beginning of the next."""

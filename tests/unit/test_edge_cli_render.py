@@ -85,6 +85,7 @@ def test_json_line(live: bool) -> None:
         "resets": 0,
         "batch": 1,
         "reused": None,
+        "level": None,
     }
 
 
@@ -92,14 +93,17 @@ def test_json_line(live: bool) -> None:
 def test_what_is_told_of_streams_and_the_grid(fmt: str) -> None:
     sources = ("a.mp4", "b.mp4")
     renderer = FORMATS[fmt](RunHeader(facts={}, labels=LABELS, top_k=1, sources=sources))
-    one = replace(window(("still", 0.9)), stream=1, held=2, resets=3, batch=4, reused=0.123456789)
+    one = replace(
+        window(("still", 0.9)), stream=1, held=2, resets=3, batch=4, reused=0.123456789, level=5
+    )
     if fmt == "jsonl":
         fields = json.loads(renderer.window(one))
     else:
         text = renderer.opening() + renderer.window(one)
         (fields,) = csv.DictReader(text.splitlines())
-    told = [str(fields[name]) for name in ("stream", "source", "held", "resets", "batch", "reused")]
-    assert told == ["1", "b.mp4", "2", "3", "4", "0.1235"]
+    names = ("stream", "source", "held", "resets", "batch", "reused", "level")
+    told = [str(fields[name]) for name in names]
+    assert told == ["1", "b.mp4", "2", "3", "4", "0.1235", "5"]
 
 
 def test_text_tells_whose_line_it_is_and_what_the_grid_did() -> None:

@@ -62,7 +62,7 @@ def said(spares: Sequence[Callable[[], OpenModel]]) -> tuple[ModelShelf, Model, 
     shelf = ModelShelf(
         first,
         [Spare(title=f"spare {at}", open=each) for at, each in enumerate(spares, start=1)],
-        on_failure=lambda spare, reason: heard.append(f"{spare.title}: {reason}"),
+        on_failure=lambda title, reason: heard.append(f"{title}: {reason}"),
     )
     return shelf, first, heard
 

@@ -211,6 +211,8 @@ function news(told) {
 
 function state(told) {
   byId("uptime").textContent = `running for ${duration(told.uptime_s)}`;
+  byId("level").hidden = !told.level;
+  byId("level").textContent = told.level_text;
   told.streams.forEach((one, number) => streams[number].count(one));
 }
 
