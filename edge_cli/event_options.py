@@ -140,6 +140,26 @@ PostRollOption = Annotated[
     ),
 ]
 
+RecordLimitOption = Annotated[
+    str | None,
+    typer.Option(
+        "--record-limit",
+        metavar="SIZE",
+        show_default="none",
+        help="Keep the films of --record-events below this, e.g. 10GB: the oldest go.",
+        rich_help_panel=_OUTPUTS,
+    ),
+]
+
+ShowOption = Annotated[
+    bool,
+    typer.Option(
+        "--show",
+        help="Show the picture with its label in a window; q or Esc ends the run.",
+        rich_help_panel=_OUTPUTS,
+    ),
+]
+
 WebhookOption = Annotated[
     list[str] | None,
     typer.Option(

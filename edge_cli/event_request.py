@@ -136,6 +136,7 @@ class OutputRequest:
         clips: Folder for films of events; None for none.
         pre_roll_s: None for the length of a window.
         post_roll_s: None for the usual.
+        clips_limit_bytes: Of all films together; None for no limit.
         webhooks: Addresses.
         mqtt: Addresses.
         queue_dir: None for the user's folder for state.
@@ -149,6 +150,7 @@ class OutputRequest:
     clips: Path | None = None
     pre_roll_s: float | None = None
     post_roll_s: float | None = None
+    clips_limit_bytes: int | None = None
     webhooks: tuple[str, ...] = ()
     mqtt: tuple[str, ...] = ()
     queue_dir: Path | None = None
@@ -165,6 +167,7 @@ class OutputRequest:
             ("fsync", self.fsync, bool(self.files), "--output jsonl:FILE"),
             ("pre-roll", self.pre_roll_s, self.clips is not None, "--record-events DIR"),
             ("post-roll", self.post_roll_s, self.clips is not None, "--record-events DIR"),
+            ("record-limit", self.clips_limit_bytes, self.clips is not None, "--record-events DIR"),
             ("queue-dir", self.queue_dir, bool(self.webhooks or self.mqtt), "--webhook URL"),
         )
         for name, value, there, other in needed:
@@ -183,6 +186,17 @@ class OutputRequest:
             or self.mqtt
             or any(file.kind.startswith("events-") for file in self.files)
         )
+
+
+def film_bytes(text: str) -> int:
+    """The size of `--record-limit`.
+
+    Raises:
+        UsageError: It is none.
+    """
+    from models.sizes import bytes_from_text
+
+    return bytes_from_text(text, option="--record-limit")
 
 
 def output_files(words: Sequence[str]) -> tuple[OutputFile, ...]:

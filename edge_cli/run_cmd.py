@@ -19,12 +19,14 @@ from edge_cli.event_options import (
     PreRollOption,
     QueueDirOption,
     RecordEventsOption,
+    RecordLimitOption,
+    ShowOption,
     SmoothOption,
     SmoothSpanOption,
     UntilOption,
     WebhookOption,
 )
-from edge_cli.event_request import EventRequest, OutputRequest, output_files
+from edge_cli.event_request import EventRequest, OutputRequest, film_bytes, output_files
 from edge_cli.options import AUTO, BundleArgument, ThreadsOption, open_bundle_argument
 from edge_cli.progress import waiting
 from edge_cli.run_output import say
@@ -161,11 +163,13 @@ def run(
     record_events: RecordEventsOption = None,
     pre_roll: PreRollOption = None,
     post_roll: PostRollOption = None,
+    record_limit: RecordLimitOption = None,
     webhook: WebhookOption = None,
     mqtt: MqttOption = None,
     queue_dir: QueueDirOption = None,
     serve: ServeOption = None,
     serve_token: ServeTokenOption = None,
+    show: ShowOption = False,
 ) -> None:
     """Classify a camera or a video, window by window.
 
@@ -212,11 +216,13 @@ def run(
             clips=record_events,
             pre_roll_s=pre_roll,
             post_roll_s=post_roll,
+            clips_limit_bytes=None if record_limit is None else film_bytes(record_limit),
             webhooks=tuple(webhook or ()),
             mqtt=tuple(mqtt or ()),
             queue_dir=queue_dir,
         ),
         serve=serve_asked(serve, serve_token),
+        show=show,
     )
     _execute(open_bundle_argument(bundle), request)
 

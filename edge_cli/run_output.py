@@ -35,7 +35,10 @@ def video_of(request: RunRequest, source: FrameSource, stack: ExitStack) -> Anno
             f"--save {request.save} would overwrite the video that is read.",
             hint=f"--save {request.save.stem}-labelled{request.save.suffix}",
         )
-    return stack.enter_context(AnnotatedVideo(request.save, source.fps or FALLBACK_FPS))
+    fps = source.fps or FALLBACK_FPS
+    video = AnnotatedVideo(request.save, fps, live=source.live)
+    stack.callback(lambda: say(video.ended) if video.ended else None)
+    return stack.enter_context(video)
 
 
 def say(line: str) -> None:

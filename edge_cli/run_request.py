@@ -93,6 +93,7 @@ class RunRequest:
         changes: Report only windows whose best class differs from that of the one before.
         max_windows: Stop after so many.
         save: Annotated video to write.
+        show: Whether windows on the screen show it.
         threads: Threads of the engine.
         events: Smoothing and events.
         outputs: Where results and events go besides stdout.
@@ -122,6 +123,7 @@ class RunRequest:
     events: EventRequest = field(default_factory=EventRequest)
     outputs: OutputRequest = field(default_factory=OutputRequest)
     serve: ServeRequest | None = None
+    show: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:
@@ -164,6 +166,12 @@ class RunRequest:
                 f"--serve has no meaning with --sampling {self.sampling.value}, which gives one"
                 " result at the end.",
                 hint="Leave out --serve, or --sampling sliding.",
+            )
+        if self.sampling.whole and self.show:
+            raise UsageError(
+                f"--show has no meaning with --sampling {self.sampling.value}, which gives one"
+                " result at the end.",
+                hint="Leave out --show, or --sampling sliding.",
             )
         self._check_several()
         if self.views is not None and self.sampling is Sampling.DENSE:

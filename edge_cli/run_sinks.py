@@ -164,6 +164,8 @@ class RunSinks:
         if event.breaks and self._watch is not None:
             for change in self._watch.reset(stream):
                 self._tell_event(change, age_s=0.0)
+        if event.breaks and self._clips is not None:
+            self._clips.interrupted(stream)
         for output in self._outputs:
             output.source_event(event, stream)
         if event.kind not in _UNSAID:
@@ -345,5 +347,6 @@ def _clips(request: RunRequest, streams: RunStreams) -> EventClips | None:
         pre_roll_s=window_s if wanted.pre_roll_s is None else wanted.pre_roll_s,
         post_roll_s=usual.post_roll_s if wanted.post_roll_s is None else wanted.post_roll_s,
         held_back_s=held_back_s,
+        limit_bytes=wanted.clips_limit_bytes,
     )
     return EventClips(settings, live=streams.live)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from edge_cli.run_output import say, video_of
+from edge_cli.run_output import say
 from edge_cli.run_request import Sampling
 
 if TYPE_CHECKING:
@@ -15,14 +15,12 @@ if TYPE_CHECKING:
 
     from edge_cli.run_model import Running
     from edge_cli.run_request import RunRequest
-    from edge_cli.run_sinks import RunSinks
     from edge_cli.stop import StopRequest
     from models.bundle import Bundle
     from models.spec import ClipSpec
-    from runtime.annotate import AnnotatedVideo
     from runtime.feed import Sampler
     from runtime.grid import GridSpec, Neighbours
-    from runtime.records import Frame, Prediction, ScoredLabel
+    from runtime.records import Prediction
     from runtime.sampling import WindowSpec
     from runtime.sources import FrameSource
 
@@ -121,8 +119,8 @@ def run_windows(
     """
     from edge_cli.run_header import header_of
     from edge_cli.run_sinks import RunStreams, open_sinks
-    from edge_cli.serve_options import open_page
     from edge_cli.summary import RunSummary
+    from edge_cli.viewers import open_viewers
     from runtime.clip_classifier import Decoding
     from runtime.pipeline import FrameWatch, Stream, classify_streams
     from runtime.preprocess import Preparation
@@ -137,16 +135,11 @@ def run_windows(
             if source.live:
                 length_s = windows.window.length_s
                 say(f"{source.description}: the first result comes after {length_s:g} s")
-        video = video_of(request, sources[0], stack)
         header = header_of(bundle, request, running, sources=sources, windows=windows)
         told = RunStreams.of(sources, header.sources, windows.window)
-        page = None
-        if request.serve is not None:
-            page = stack.enter_context(open_page(request.serve, header, told))
-        viewers = () if page is None else (page,)
+        viewers = open_viewers(request, header, sources, told, stop=stop, stack=stack)
         sinks = stack.enter_context(open_sinks(request, header, told, viewers=viewers))
         summary = RunSummary()
-        shown = _Shown(video, sinks)
         preparation = Preparation(clip=card.clip, views=request.views_of(card.clip))
         neighbours = running.reusing.neighbours() if running.reusing else None
         streams = [
@@ -159,8 +152,8 @@ def run_windows(
             Decoding(card=card, top_k=request.most_classes(), threshold=request.threshold),
             preparation=preparation,
             watch=FrameWatch(
-                on_frame=shown.frame,
-                wants=sinks.wants if video is None else lambda stream: True,
+                on_frame=sinks.frame,
+                wants=sinks.wants,
                 on_event=sinks.source_event,
                 stopped=lambda: stop.received,
             ),
@@ -169,7 +162,7 @@ def run_windows(
             try:
                 for prediction in _limited(predictions, request.max_windows):
                     summary.add(prediction)
-                    shown.newest = sinks.take(prediction).top[: header.top_k]
+                    sinks.take(prediction)
                     if sinks.reached:
                         break
             finally:
@@ -192,21 +185,6 @@ def _only_gaps(grid: GridSpec) -> str:
         f" {grid.frames} frames was ever complete; --gap-after {grid.gap_after_s * 4:g} or --gap"
         " hold repeats them"
     )
-
-
-class _Shown:
-    """Looks at every frame: for films and the video of `--save`."""
-
-    def __init__(self, video: AnnotatedVideo | None, sinks: RunSinks) -> None:
-        self._video = video
-        self._sinks = sinks
-        self.newest: Sequence[ScoredLabel] = ()
-
-    def frame(self, frame: Frame, stream: int) -> None:
-        """Take a frame."""
-        self._sinks.frame(frame, stream)
-        if self._video is not None:
-            self._video.write(frame, self.newest)
 
 
 def _interrupt(sources: Sequence[FrameSource]) -> None:

@@ -12,14 +12,14 @@ from typing_extensions import Self
 
 
 class StopRequest:
-    """Context manager that turns SIGINT and SIGTERM into a flag.
+    """Context manager that turns SIGINT and SIGTERM into a flag; `ask` raises it without a signal.
 
     The first signal raises the flag and puts the former handlers back, so that a second Ctrl-C
     ends the process at once, wherever it is.
 
     Attributes:
-        received: A signal came.
-        then: Called when one comes, within the signal handler: may only set flags.
+        received: Somebody asked to stop.
+        then: Called when somebody does, maybe within a signal handler: may only set flags.
     """
 
     def __init__(self) -> None:
@@ -27,10 +27,14 @@ class StopRequest:
         self.then: Callable[[], None] = lambda: None
         self._former: dict[signal.Signals, Any] = {}
 
-    def _receive(self, number: int, frame: FrameType | None) -> None:
+    def ask(self) -> None:
+        """Stop, as if a signal had come; from any thread."""
         self.received = True
-        self._restore()
         self.then()
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        self._restore()
+        self.ask()
 
     def _restore(self) -> None:
         while self._former:

@@ -224,6 +224,25 @@ def annotated(picture: Picture, top: Sequence[ScoredLabel]) -> Picture:
     return canvas
 
 
+def interrupted(picture: Picture, text: str) -> Picture:
+    """Dim copy of a picture that is not the newest any more, with a line of text on top.
+
+    Args:
+        picture: RGB uint8 [H, W, 3]; not modified.
+        text: Why so; cut with dots where it is too long.
+
+    Returns:
+        RGB uint8 of the same shape.
+    """
+    canvas: Picture = picture // 3
+    height, width = canvas.shape[:2]
+    line = max(14, height // 14)
+    pad = max(3, line // 4)
+    if width >= 32 and height >= line + 2 * pad:
+        _put_text(canvas, _fitted(text, width - 4 * pad, line), left=2 * pad, top=pad, line=line)
+    return canvas
+
+
 def _draw_line(canvas: Picture, scored: ScoredLabel, *, top: int, line: int) -> None:
     width = canvas.shape[1]
     pad = max(3, line // 4)

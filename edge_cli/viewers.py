@@ -1,0 +1,105 @@
+"""Outputs of a run that take pictures: the page, windows, the film of `--save`."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from edge_cli.run_output import video_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge_cli.render import RunHeader
+    from edge_cli.run_request import RunRequest
+    from edge_cli.run_sinks import RunStreams
+    from edge_cli.stop import StopRequest
+    from runtime.annotate import AnnotatedVideo
+    from runtime.outputs import EventNews, FrameOutput
+    from runtime.records import Frame, Prediction, ScoredLabel, SourceEvent
+    from runtime.sources import FrameSource
+
+
+class SavedVideo:
+    """The film of `--save`: every frame of the only source, with the newest result.
+
+    Args:
+        video: Closed by others.
+        top_k: Classes drawn.
+    """
+
+    def __init__(self, video: AnnotatedVideo, *, top_k: int) -> None:
+        self._video = video
+        self._top_k = top_k
+        self._newest: Sequence[ScoredLabel] = ()
+
+    def prediction(self, prediction: Prediction) -> None:
+        """Draw it onto what comes from now on."""
+        self._newest = prediction.top[: self._top_k]
+
+    def event(self, news: EventNews) -> None:
+        """Films show classes, and no events."""
+
+    def source_event(self, event: SourceEvent, stream: int) -> None:
+        """No class of before a break is drawn onto a picture of after it."""
+        if event.breaks:
+            self._newest = ()
+
+    def wants_frame(self, stream: int) -> bool:
+        """All of them."""
+        return True
+
+    def frame(self, frame: Frame, stream: int) -> None:
+        """Append a frame.
+
+        Raises:
+            OutputError: The disk is full, and the source no live one.
+        """
+        self._video.write(frame, self._newest)
+
+    def close(self, *, grace_s: float) -> None:
+        """The film is complete only when the run has ended well, which is known later."""
+
+    def notes(self) -> tuple[str, ...]:
+        """None: what there is to say is known later."""
+        return ()
+
+
+def open_viewers(
+    request: RunRequest,
+    header: RunHeader,
+    sources: Sequence[FrameSource],
+    streams: RunStreams,
+    *,
+    stop: StopRequest,
+    stack: ExitStack,
+) -> tuple[FrameOutput, ...]:
+    """Open those that were asked for.
+
+    Args:
+        request: As asked for.
+        header: Of the results.
+        sources: Open.
+        streams: What outputs must know of them.
+        stop: Asked when the user ends the run in a window.
+        stack: Closes them.
+
+    Raises:
+        UsageError: The film would overwrite the video that is read.
+        OutputError: No film can be written there; the port of the page is taken; no display.
+        MissingExtra: The extra `serve` is not installed, or OpenCV has no windows.
+    """
+    viewers: list[FrameOutput] = []
+    video = video_of(request, sources[0], stack)
+    if video is not None:
+        viewers.append(SavedVideo(video, top_k=header.top_k))
+    if request.serve is not None:
+        from edge_cli.serve_options import open_page
+
+        viewers.append(stack.enter_context(open_page(request.serve, header, streams)))
+    if request.show:
+        from runtime.outputs.window import Windows
+
+        windows = Windows(streams.names, top_k=header.top_k, ended=stop.ask)
+        viewers.append(stack.enter_context(windows))
+    return tuple(viewers)
