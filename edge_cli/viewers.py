@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from edge_cli.run_sinks import RunStreams
     from edge_cli.stop import StopRequest
     from runtime.annotate import AnnotatedVideo
+    from runtime.degrade.news import DegradeNews
     from runtime.outputs import EventNews, FrameOutput
     from runtime.records import Frame, Prediction, ScoredLabel, SourceEvent
     from runtime.sources import FrameSource
@@ -44,6 +45,9 @@ class SavedVideo:
         """No class of before a break is drawn onto a picture of after it."""
         if event.breaks:
             self._newest = ()
+
+    def degraded(self, news: DegradeNews) -> None:
+        """Films do not show it."""
 
     def wants_frame(self, stream: int) -> bool:
         """All of them."""

@@ -17,6 +17,7 @@ import numpy as np
 import runtime
 from models.errors import MissingExtra, OutputError
 from runtime.closing import ClosesOnExit
+from runtime.degrade.news import DegradeNews
 from runtime.outputs.base import EventNews
 from runtime.outputs.window_process import END, HEADLESS, NEXT, NO_DISPLAY, READY, message
 from runtime.records import Frame, Picture, Prediction, ScoredLabel, SourceEvent
@@ -119,6 +120,9 @@ class Windows(ClosesOnExit):
                 shown.top = ()
             shown.changed = shown.picture is not None
             self._changed.notify_all()
+
+    def degraded(self, news: DegradeNews) -> None:
+        """Windows do not show it."""
 
     def wants_frame(self, stream: int) -> bool:
         """Whether it is time for another picture."""
