@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 
 from models.errors import SourceError, SourceNotFound
-from runtime.opencv import quiet_opencv
+from runtime.opencv import quiet_opencv, rgb_from_bgr
+from runtime.records import Picture
 from runtime.sources.base import FrameSource, SourceKind
-from runtime.sources.live import LiveSource
+from runtime.sources.connection import Grabbed, Unreachable
+from runtime.sources.live import open_live
 from runtime.sources.options import SourceOptions
 from runtime.timestamps import plausible_fps
 
@@ -42,27 +44,63 @@ def open_camera(uri: str, options: SourceOptions) -> FrameSource:
     number = camera_number(uri)
     if number is None:
         raise SourceError(f"{uri!r} names no camera.", hint="For example: camera0")
-    linux = sys.platform.startswith("linux")
-    if linux:
-        _check_device(number)
-    quiet_opencv()
-    import cv2
+    return open_live(
+        lambda unwanted: CameraConnection(number), name=f"camera{number}", options=options
+    )
 
-    capture = cv2.VideoCapture(number, cv2.CAP_V4L2 if linux else cv2.CAP_ANY)
-    if not capture.isOpened():
-        capture.release()
-        raise SourceError(
-            f"Camera {number} exists, but it cannot be opened for video.",
-            hint="Another program may use it, or it is a metadata device: try camera"
-            f"{number + 1}, or fuser /dev/video{number}",
-        )
-    # One buffered picture in the driver: our own queue is the only place where frames wait.
-    capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
-    fps = plausible_fps(capture.get(cv2.CAP_PROP_FPS))
-    width = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH))
-    height = int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
-    rate = f", {fps:g} fps" if fps else ""
-    return LiveSource(capture, description=f"camera{number} ({width}x{height}{rate})", fps=fps)
+
+class CameraConnection:
+    """A camera that OpenCV has opened.
+
+    Args:
+        number: Of the camera.
+
+    Raises:
+        SourceNotFound: There is no such camera.
+        SourceError: There is one, and it cannot be opened.
+    """
+
+    def __init__(self, number: int) -> None:
+        linux = sys.platform.startswith("linux")
+        if linux:
+            _check_device(number)
+        quiet_opencv()
+        import cv2
+
+        capture = cv2.VideoCapture(number, cv2.CAP_V4L2 if linux else cv2.CAP_ANY)
+        if not capture.isOpened():
+            capture.release()
+            raise SourceError(
+                f"Camera {number} exists, but it cannot be opened for video.",
+                hint="Another program may use it, or it is a metadata device: try camera"
+                f"{number + 1}, or fuser /dev/video{number}",
+            )
+        # One buffered picture in the driver: our own queue is the only place where frames wait.
+        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+        self._capture = capture
+        self.fps = plausible_fps(capture.get(cv2.CAP_PROP_FPS))
+        width = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH))
+        height = int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
+        rate = f", {self.fps:g} fps" if self.fps else ""
+        self.description = f"camera{number} ({width}x{height}{rate})"
+
+    def grab(self) -> Grabbed:
+        """Wait for the next picture.
+
+        Raises:
+            Unreachable: The driver gives none.
+        """
+        if not self._capture.grab():
+            raise Unreachable("its driver reported the end")
+        return Grabbed(picture=self._picture)
+
+    def close(self) -> None:
+        """Let the device go."""
+        self._capture.release()
+
+    def _picture(self) -> Picture | None:
+        decoded, bgr = self._capture.retrieve()
+        return rgb_from_bgr(bgr) if decoded and bgr is not None else None
 
 
 def _check_device(number: int) -> None:

@@ -11,8 +11,8 @@ from runtime.closing import ClosesOnExit
 from runtime.records import Frame, SourceCounts
 from runtime.sources import demo, file
 from runtime.sources.base import FrameSource, SourceKind, Wanted, only_frames
-from runtime.sources.live import QUEUE_LENGTH
 from runtime.sources.options import SourceOptions
+from runtime.sources.waiting_pictures import QUEUE_LENGTH
 
 PREFIX = "replay:"
 
