@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_cli.degrade_options import FallbackOption, MaxLatencyOption, degrade_asked
 from edge_cli.event_options import (
     CooldownOption,
     FsyncOption,
@@ -169,6 +170,8 @@ def run(
     queue_dir: QueueDirOption = None,
     serve: ServeOption = None,
     serve_token: ServeTokenOption = None,
+    max_latency: MaxLatencyOption = None,
+    fallback: FallbackOption = None,
     show: ShowOption = False,
 ) -> None:
     """Classify a camera or a video, window by window.
@@ -222,6 +225,7 @@ def run(
             queue_dir=queue_dir,
         ),
         serve=serve_asked(serve, serve_token),
+        degrade=degrade_asked(max_latency, fallback),
         show=show,
     )
     _execute(open_bundle_argument(bundle), request)

@@ -10,6 +10,7 @@ from models.version import edgecls_version
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from edge_cli.run_degrade import RunLadder
     from edge_cli.run_model import Running
     from edge_cli.run_request import RunRequest
     from edge_cli.run_windows import Windows
@@ -24,6 +25,7 @@ def header_of(
     *,
     sources: Sequence[FrameSource],
     windows: Windows | None,
+    ladder: RunLadder | None = None,
 ) -> RunHeader:
     """What does not change during a run: what is run on what, and why so.
 
@@ -33,6 +35,7 @@ def header_of(
         running: The model, open.
         sources: Open, in the order of the request.
         windows: How they are cut; None where the whole file is one result.
+        ladder: What is done when results are late; None for nothing.
     """
     from runtime.sources import masked
 
@@ -55,6 +58,7 @@ def header_of(
         "stride_s": windows and windows.window.stride_s,
         "grid": windows and _grid(windows),
         "smooth": _smoothing(request, windows),
+        "degrade": ladder and ladder.facts(),
         "source": names[0],
         "live": sources[0].live,
         "sources": [

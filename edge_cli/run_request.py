@@ -12,6 +12,7 @@ from edge_cli.event_request import EventRequest, OutputRequest
 from models.errors import UsageError
 
 if TYPE_CHECKING:
+    from edge_cli.degrade_options import DegradeRequest
     from edge_cli.serve_options import ServeRequest
     from models.spec import ClipSpec
     from runtime.views import Views as ViewCount
@@ -94,6 +95,7 @@ class RunRequest:
         max_windows: Stop after so many.
         save: Annotated video to write.
         show: Whether windows on the screen show it.
+        degrade: What to do when results are late; None for nothing.
         threads: Threads of the engine.
         events: Smoothing and events.
         outputs: Where results and events go besides stdout.
@@ -124,6 +126,7 @@ class RunRequest:
     outputs: OutputRequest = field(default_factory=OutputRequest)
     serve: ServeRequest | None = None
     show: bool = False
+    degrade: DegradeRequest | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:
@@ -173,12 +176,30 @@ class RunRequest:
                 " result at the end.",
                 hint="Leave out --show, or --sampling sliding.",
             )
+        self._check_degrade()
         self._check_several()
         if self.views is not None and self.sampling is Sampling.DENSE:
             raise UsageError(
                 "--views has no meaning with --sampling dense, which takes ten clips in three"
                 " crops each.",
                 hint="Leave out --views, or --sampling uniform --views 10.",
+            )
+
+    def _check_degrade(self) -> None:
+        """Refuse a largest latency where it has no meaning."""
+        if self.degrade is None:
+            return
+        if self.sampling.whole:
+            raise UsageError(
+                f"--max-latency has no meaning with --sampling {self.sampling.value}, which gives"
+                " one result at the end.",
+                hint="Leave out --max-latency, or --sampling sliding.",
+            )
+        if self.reuse is Reuse.APPROX:
+            raise UsageError(
+                "--max-latency does not go with --reuse approx, whose results wait for the next"
+                " interval by themselves.",
+                hint="--reuse exact, or leave out --max-latency.",
             )
 
     def _check_several(self) -> None:

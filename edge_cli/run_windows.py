@@ -117,6 +117,7 @@ def run_windows(
         windows: How the sources are cut.
         stop: Looked at with every frame.
     """
+    from edge_cli.run_degrade import ladder_plan
     from edge_cli.run_header import header_of
     from edge_cli.run_sinks import RunStreams, open_sinks
     from edge_cli.summary import RunSummary
@@ -127,6 +128,7 @@ def run_windows(
     from runtime.sources import SourceOptions, open_source
 
     card = bundle.card
+    plan = ladder_plan(bundle, request, running, windows)
     with ExitStack() as stack:
         options = SourceOptions(stopping=lambda: stop.received)
         sources = [stack.enter_context(open_source(uri, options)) for uri in request.sources]
@@ -135,20 +137,27 @@ def run_windows(
             if source.live:
                 length_s = windows.window.length_s
                 say(f"{source.description}: the first result comes after {length_s:g} s")
-        header = header_of(bundle, request, running, sources=sources, windows=windows)
-        told = RunStreams.of(sources, header.sources, windows.window)
-        viewers = open_viewers(request, header, sources, told, stop=stop, stack=stack)
-        sinks = stack.enter_context(open_sinks(request, header, told, viewers=viewers))
-        summary = RunSummary()
         preparation = Preparation(clip=card.clip, views=request.views_of(card.clip))
         neighbours = running.reusing.neighbours() if running.reusing else None
         streams = [
             Stream(source=source, sampler=windows.sampler(card.clip, source, neighbours))
             for source in sources
         ]
+        model, ladder = running.stream_model(preparation), None
+        if plan is not None:
+            strides_s = [windows.window.stride_s for _ in streams]
+            ladder = stack.enter_context(plan.open(model, preparation, streams, strides_s))
+            model = ladder.model
+        header = header_of(
+            bundle, request, running, sources=sources, windows=windows, ladder=ladder
+        )
+        told = RunStreams.of(sources, header.sources, windows.window)
+        viewers = open_viewers(request, header, sources, told, stop=stop, stack=stack)
+        sinks = stack.enter_context(open_sinks(request, header, told, viewers=viewers))
+        summary = RunSummary()
         predictions = classify_streams(
             streams,
-            running.stream_model(preparation),
+            model,
             Decoding(card=card, top_k=request.most_classes(), threshold=request.threshold),
             preparation=preparation,
             watch=FrameWatch(
@@ -161,8 +170,11 @@ def run_windows(
         try:
             try:
                 for prediction in _limited(predictions, request.max_windows):
+                    step = None if ladder is None else ladder.result(prediction)
                     summary.add(prediction)
                     sinks.take(prediction)
+                    if step is not None:
+                        sinks.degraded(step)
                     if sinks.reached:
                         break
             finally:

@@ -53,6 +53,7 @@ class RunSummary:
         self._reused = 0.0
         self._reusing = 0
         self._resets: dict[int, int] = {}
+        self._below = 0
 
     def add(self, prediction: Prediction) -> None:
         """Count a window."""
@@ -63,6 +64,7 @@ class RunSummary:
             self._reused += prediction.reused
             self._reusing += 1
         self._resets[prediction.stream] = prediction.resets
+        self._below += bool(prediction.level)
 
     @property
     def windows(self) -> int:
@@ -88,6 +90,10 @@ class RunSummary:
         resets = sum(self._resets.values())
         if resets:
             parts.append(f"{resets} gap{'s' * (resets != 1)}")
+        if self._below:
+            parts.append(
+                f"{self._below / count * 100:.0f} % at a lower level, as results were late"
+            )
         if dropped is not None:
             parts.append(f"{dropped} frame{'s' * (dropped != 1)} dropped")
         return "summary: " + "; ".join(parts)
