@@ -21,6 +21,7 @@ from runtime.sources.connection import (
     Unwanted,
 )
 from runtime.sources.options import SourceOptions
+from runtime.sources.picture_health import PictureHealth, PictureLimits
 from runtime.sources.story import Story, Surroundings
 from runtime.sources.waiting_pictures import WaitingPictures
 
@@ -364,20 +365,15 @@ class _DriverErrors:
             raise Unreachable(f"{type(error).__name__}: {error}") from error
 
 
-def open_live(
-    connect: Connect,
-    *,
-    name: str,
-    options: SourceOptions,
-    watch: PictureWatch | None = None,
-) -> LiveSource:
+def open_live(connect: Connect, *, name: str, options: SourceOptions) -> LiveSource:
     """Start to read a device or stream, and wait for it to open.
+
+    Its pictures are watched for being frozen or black.
 
     Args:
         connect: Opens it.
         name: Shown to people; without secrets.
         options: How it is read.
-        watch: Looks at the pictures now and then; None for nobody.
 
     Returns:
         The source; not open yet where the first attempt has failed in a way that time may mend.
@@ -385,6 +381,7 @@ def open_live(
     Raises:
         SourceError: What is wrong has to be mended first, or nothing is to be tried again.
     """
+    watch = PictureHealth(PictureLimits(frozen_s=options.frozen_after_s))
     source = LiveSource(connect, name=name, options=options, watch=watch)
     source.wait_until_open()
     return source

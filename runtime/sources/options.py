@@ -13,6 +13,21 @@ Drop = Literal["oldest", "newest", "none"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CameraOptions:
+    """What is asked of a camera; None for what it does by itself.
+
+    Attributes:
+        size: Width and height of the pictures.
+        fps: Pictures per second.
+        pixel_format: Four letters as the driver knows them, e.g. "MJPG".
+    """
+
+    size: tuple[int, int] | None = None
+    fps: float | None = None
+    pixel_format: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceOptions:
     """How a source is opened and read; a kind looks at what concerns it.
 
@@ -23,6 +38,9 @@ class SourceOptions:
         open_timeout_s: Longest wait for a live source to open.
         read_timeout_s: Longest wait for a picture before a live source counts as lost, and a
             pipe as silent.
+        frozen_after_s: Seconds without any change after which the picture of a live source counts
+            as frozen; None: never.
+        camera: What is asked of cameras.
         loop: Play what ends again from its beginning, for ever.
         picture_fps: Pictures per second of those that are files of their own.
         raw: How pictures without a container are laid out; None where there is a container.
@@ -33,6 +51,8 @@ class SourceOptions:
     retries: int | None = None
     open_timeout_s: float = 10.0
     read_timeout_s: float = 5.0
+    frozen_after_s: float | None = 20.0
+    camera: CameraOptions = CameraOptions()
     loop: bool = False
     picture_fps: float = 25.0
     raw: RawVideo | None = None
