@@ -235,7 +235,8 @@ def _fallback(bundle: Bundle, request: RunRequest, running: Running, windows: Wi
     clip, frames = other.card.clip, bundle.card.clip.frames
     grid = windows.grid and grid_of_fewer(windows.grid, clip)
     cheaper = _also(request, running, Precision.AUTO)
-    candidate = Candidate(title=other.card.name, model=other.card.name, precision="auto")
+    name = other.card.name
+    candidate = Candidate(title=f"fallback {name}", model=name, precision="auto")
 
     def opened(preparation: Preparation) -> OpenModel:
         own = PreparationOf(clip=clip, views=preparation.views)

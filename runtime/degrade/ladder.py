@@ -46,6 +46,7 @@ class LadderSpec:
         remembered: Newest results of which the median counts.
         up_after_s: Least time between a step and one back up.
         regret_s: A step up that is taken back within this time doubles the time until the next.
+            That no step is left is told so often at most.
         longest_up_after_s: Up to so long.
         retry_after_s: A model that was no quicker is tried again after so long.
         room: Largest share of the limit, and of the time there is, that a step up may be
@@ -179,7 +180,7 @@ class Ladder:
     _since_s: float = field(default=float("-inf"), init=False)
     _went_up: bool = field(default=False, init=False)
     _up_after_s: float = field(init=False)
-    _told_stays: bool = field(default=False, init=False)
+    _stayed_s: float | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self._seen = _Seen.nothing(self.spec.remembered)
@@ -203,7 +204,6 @@ class Ladder:
                 return back
         if median(self._seen.ages_ms) > self.spec.limit_ms:
             return self._down(result.at_s)
-        self._told_stays = False
         return self._up(result.at_s)
 
     def _measured(self, at_s: float) -> Step | None:
@@ -226,9 +226,9 @@ class Ladder:
             self._path.append(_Descent(self.rung.model, cost_ms))
             why: Why = "queued" if queued else "slow"
             return self._step("down", Rung(self.rung.every, model), why, at_s)
-        if model == "opening" or self._told_stays:
+        if model == "opening" or self._stayed_s is not None:
             return None
-        self._told_stays = True
+        self._stayed_s = at_s
         return Step(
             direction="stays",
             before=self.rung,
@@ -254,6 +254,8 @@ class Ladder:
 
     def _up(self, at_s: float) -> Step | None:
         """One step back up, if it can be expected to last."""
+        if self._stayed_s is not None and at_s - self._stayed_s >= self.spec.regret_s:
+            self._stayed_s = None
         lasted_s = at_s - self._since_s
         if self._went_up and lasted_s >= self.spec.regret_s:
             self._up_after_s = self.spec.up_after_s
@@ -285,7 +287,7 @@ class Ladder:
         self.rung, self._since_s = after, at_s
         self._went_up = direction == "up" and why == "room"
         self._seen = _Seen.nothing(spec.remembered)
-        self._told_stays = False
+        self._stayed_s = None
         return Step(
             direction=direction,
             before=before,
