@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Protocol
 
 from models.errors import SourceError
 from runtime.closing import ClosesOnExit
 from runtime.cpu import usable_cpus
-from runtime.opencv import rgb_from_bgr
 from runtime.records import Picture
+from runtime.rgb_pictures import RgbPictures
 from runtime.timestamps import plausible_fps
 
 if TYPE_CHECKING:
@@ -33,13 +31,21 @@ _UNORDERED = "avi"
 frames are reordered; its decoding times count the frames."""
 
 
+class ByteStream(Protocol):
+    """Bytes that come one after the other, and cannot be gone back in."""
+
+    def read(self, count: int) -> bytes:
+        """Some of the next bytes, as many at most; none at the end."""
+
+
 class VideoFile(ClosesOnExit):
     """A video file, of which the first video stream is read. Not for two threads at once.
 
     Damage never raises: what cannot be decoded is left out, and `damaged` tells.
 
     Args:
-        path: A file that exists.
+        path: A file that exists; of a stream, what it is called.
+        stream: Read instead of the file, from its beginning; not closed.
 
     Attributes:
         fps: Nominal frame rate; None when unknown.
@@ -54,16 +60,16 @@ class VideoFile(ClosesOnExit):
         SourceError: It is no video, or one in a codec that cannot be decoded.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, stream: ByteStream | None = None) -> None:
         import av
 
         self.path = path
         try:
             # Absolute, so that a name such as "a:b.mp4" is not mistaken for a protocol, and
-            # nothing in the file can point to anywhere but files.
+            # nothing in the file can point to anywhere but files; nothing in a stream at all.
             self._container = av.open(
-                str(path.absolute()),
-                options={"protocol_whitelist": "file"},
+                str(path.absolute()) if stream is None else stream,
+                options={"protocol_whitelist": "file" if stream is None else "pipe"},
                 **_lenient(av.__version__),
             )
         except (av.error.FFmpegError, OSError, ValueError) as error:
@@ -78,8 +84,6 @@ class VideoFile(ClosesOnExit):
 
     def _adopt(self) -> None:
         """Find the video in the container, and learn what is stated of it."""
-        from av.video.reformatter import VideoReformatter
-
         streams = self._container.streams.video
         # A cover picture is a video stream too.
         stream = next((one for one in streams if not one.disposition.value & _COVER), None)
@@ -93,7 +97,7 @@ class VideoFile(ClosesOnExit):
         self._stream, self._codec = stream, stream.codec_context
         self._codec.thread_count = min(DECODER_THREADS, usable_cpus())
         self._codec.thread_type = "AUTO"
-        self._converter = VideoReformatter()
+        self._rgb = RgbPictures()
         self._open = True
         self._droppable = False
         self.codec: str = self._codec.name
@@ -179,32 +183,17 @@ class VideoFile(ClosesOnExit):
     def picture(self, frame: VideoFrame) -> Picture:
         """A frame as it is shown, with its rotation applied: RGB uint8 [H, W, 3], owned.
 
-        By way of BGR with bicubic chroma: to the level what OpenCV's own reader gives.
-
         Raises:
             SourceError: FFmpeg cannot convert its pixel format.
         """
-        import av
-        import cv2
-
         try:
-            bgr = self._converter.reformat(frame, format="bgr24", interpolation="BICUBIC")
-        except (av.error.FFmpegError, ValueError) as error:
+            return self._rgb.picture(frame)
+        except ValueError as error:
             raise SourceError(
                 f"{self.path}: a picture of {frame.width}x{frame.height} in {frame.format.name}"
                 " cannot be converted to RGB.",
                 hint=PLAYABLE,
             ) from error
-        plane: Any = bgr.planes[0]
-        rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
-        pixels = rows[: frame.height, : frame.width * 3].reshape(frame.height, frame.width, 3)
-        picture = rgb_from_bgr(pixels)
-        turn = {
-            90: cv2.ROTATE_90_COUNTERCLOCKWISE,
-            180: cv2.ROTATE_180,
-            270: cv2.ROTATE_90_CLOCKWISE,
-        }.get(round(frame.rotation) % 360)
-        return picture if turn is None else np.asarray(cv2.rotate(picture, turn), dtype=np.uint8)
 
     def close(self) -> None:
         """Close the file. Calling it twice is fine."""

@@ -78,7 +78,7 @@ def test_a_picture_that_cannot_be_converted(path: Path, monkeypatch: pytest.Monk
 
     with VideoFile(path) as video:
         frame = next(video.frames())
-        monkeypatch.setattr(video, "_converter", SimpleNamespace(reformat=refuse))
+        monkeypatch.setattr(video, "_rgb", SimpleNamespace(picture=refuse))
         with pytest.raises(SourceError, match="64x48 in yuv420p cannot be converted to RGB"):
             video.picture(frame)
 
