@@ -13,10 +13,13 @@ from edge_cli.run_output import say
 from models.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edge_cli.render import RunHeader
     from edge_cli.run_sinks import RunStreams
     from runtime.serve.address import Address
     from runtime.serve.output import PageOutput
+    from runtime.sources import FrameSource
 
 ServeOption = Annotated[
     str | None,
@@ -85,13 +88,19 @@ def serve_asked(serve: str | None, token_file: Path | None) -> ServeRequest | No
     return ServeRequest(address=address, token=token)
 
 
-def open_page(asked: ServeRequest, header: RunHeader, streams: RunStreams) -> PageOutput:
+def open_page(
+    asked: ServeRequest,
+    header: RunHeader,
+    sources: Sequence[FrameSource],
+    streams: RunStreams,
+) -> PageOutput:
     """Start to serve, and say where.
 
     Args:
         asked: Where.
         header: Of the results.
-        streams: The sources.
+        sources: Open.
+        streams: What outputs must know of them.
 
     Raises:
         MissingExtra: The extra `serve` is not installed.
@@ -114,6 +123,7 @@ def open_page(asked: ServeRequest, header: RunHeader, streams: RunStreams) -> Pa
             StreamFacts(name=name, live=live)
             for name, live in zip(streams.names, streams.live, strict=True)
         ],
+        counts=lambda stream: sources[stream].counts,
     )
     server = WatchServer(board, asked.address, asked.token)
     say(f"page: {server.url}{'' if asked.token is None else '   (asks for the token)'}")

@@ -100,7 +100,7 @@ def open_viewers(
     if request.serve is not None:
         from edge_cli.serve_options import open_page
 
-        viewers.append(stack.enter_context(open_page(request.serve, header, streams)))
+        viewers.append(stack.enter_context(open_page(request.serve, header, sources, streams)))
     if request.show:
         from runtime.outputs.window import Windows
 

@@ -7,14 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from runtime.records import Frame, Latency, Picture, Prediction, ScoredLabel
+from runtime.records import Frame, Latency, Picture, Prediction, ScoredLabel, SourceCounts
 from runtime.serve.board import BoardEvent, LiveBoard, RunFacts, StreamFacts
 
 FACTS = RunFacts(model="Tiny", engine="fake 1.0 CPU, fp32", version="0.1.0", window_s=2.0)
 
 
+COUNTS = SourceCounts(received=40, delivered=20, skipped=10, dropped=8, broken=2)
+
+
 def board(names: Sequence[str] = ("camera0",), *, live: bool = True, **options: Any) -> LiveBoard:
-    return LiveBoard(FACTS, [StreamFacts(name=name, live=live) for name in names], **options)
+    streams = [StreamFacts(name=name, live=live) for name in names]
+    return LiveBoard(FACTS, streams, **{"counts": lambda stream: COUNTS, **options})
 
 
 def prediction(

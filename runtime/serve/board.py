@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from runtime.records import Frame, Prediction, ScoredLabel
+from runtime.records import Frame, Prediction, ScoredLabel, SourceCounts
 from runtime.serve.tally import Tally
 
 HISTORY = 600
@@ -123,7 +123,9 @@ class StreamNow:
         ok: Whether its source delivers, as far as it said.
         text: What the source said of itself; may be empty.
         since_frame_s: Time since the last frame; None before the first.
+        counts: What became of the pictures of its source.
         tally: Counted so far; a copy.
+        known: Whether the last prediction is about what comes now: not behind a break.
         newest: The last prediction.
     """
 
@@ -131,7 +133,9 @@ class StreamNow:
     ok: bool
     text: str
     since_frame_s: float | None
+    counts: SourceCounts
     tally: Tally
+    known: bool
     newest: Point | None
 
 
@@ -146,6 +150,7 @@ class _Stream:
     watched_until_s: float = float("-inf")
     ok: bool = True
     text: str = ""
+    known: bool = False
 
 
 class LiveBoard:
@@ -158,6 +163,7 @@ class LiveBoard:
     Args:
         facts: Of the run.
         streams: Of each stream, in the order of their numbers.
+        counts: What became of the pictures of a stream so far; called in any thread.
         picture_rate: Pictures per second and stream that the page shows at most.
         clock: Monotonic seconds.
         wall_clock: Unix time.
@@ -168,6 +174,7 @@ class LiveBoard:
         facts: RunFacts,
         streams: Sequence[StreamFacts],
         *,
+        counts: Callable[[int], SourceCounts],
         picture_rate: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
@@ -180,6 +187,7 @@ class LiveBoard:
         self._events: OrderedDict[str, tuple[int, BoardEvent]] = OrderedDict()
         self._event_number = 0
         self._counted_events: dict[tuple[int, str, str], int] = {}
+        self._counts = counts
         self._clock = clock
         self._wall_clock = wall_clock
         self._lock = threading.Lock()
@@ -198,7 +206,6 @@ class LiveBoard:
             one.frame = frame
             one.frame_number += 1
             one.frame_s = now_s
-            one.tally.frames = max(one.tally.frames, frame.index + 1)
 
     def wants_frame(self, stream: int = 0) -> bool:
         """Whether it is time for another picture.
@@ -219,6 +226,7 @@ class LiveBoard:
         top = _top(prediction, self.facts.labels)
         with self._lock:
             one = self._streams[prediction.stream]
+            one.known = True
             one.tally.add(prediction)
             if self._level is None:
                 self._level = prediction.level
@@ -257,6 +265,11 @@ class LiveBoard:
         with self._lock:
             self._level, self._level_text = level, text
 
+    def interrupted(self, stream: int) -> None:
+        """The last result is none of the pictures that come from now on."""
+        with self._lock:
+            self._streams[stream].known = False
+
     def close(self) -> None:
         """The run is over. Calling it twice is fine."""
         self._closed.set()
@@ -282,7 +295,7 @@ class LiveBoard:
         with self._lock:
             one = self._streams[stream]
             one.watched_until_s = now_s + WATCHED_S
-            top = one.points[-1].top if one.points else ()
+            top = one.points[-1].top if one.known else ()
             return one.frame_number, one.frame, top
 
     def points_after(self, stream: int, number: int) -> list[Point]:
@@ -301,6 +314,7 @@ class LiveBoard:
     def now(self, stream: int) -> StreamNow:
         """State and counters of one stream."""
         now_s = self._clock()
+        counts = self._counts(stream)
         with self._lock:
             one = self._streams[stream]
             return StreamNow(
@@ -308,7 +322,9 @@ class LiveBoard:
                 ok=one.ok,
                 text=one.text,
                 since_frame_s=None if one.frame_s is None else now_s - one.frame_s,
+                counts=counts,
                 tally=one.tally.copied(),
+                known=one.known,
                 newest=one.points[-1] if one.points else None,
             )
 

@@ -82,10 +82,16 @@ class _BoardCollector:
             "edgecls_source_up", "1 while the source delivers frames.", labels=by_source
         )
         frames = CounterMetricFamily(
-            "edgecls_frames", "Frames that the source gave, used or not.", labels=by_source
+            "edgecls_frames", "Frames that came from the source.", labels=by_source
         )
         dropped = CounterMetricFamily(
-            "edgecls_frames_dropped", "Frames of live sources dropped.", labels=by_source
+            "edgecls_frames_dropped", "Frames nobody had time for.", labels=by_source
+        )
+        skipped = CounterMetricFamily(
+            "edgecls_frames_skipped", "Frames that nobody needed.", labels=by_source
+        )
+        broken = CounterMetricFamily(
+            "edgecls_frames_broken", "Frames that could not be decoded.", labels=by_source
         )
         results = CounterMetricFamily("edgecls_predictions", "Results.", labels=by_source)
         resets = CounterMetricFamily(
@@ -102,8 +108,10 @@ class _BoardCollector:
         )
         for name, at, now in streams:
             up.add_metric([name], float(stream_status(self._board, at) == "live"))
-            frames.add_metric([name], now.tally.frames)
-            dropped.add_metric([name], now.tally.dropped)
+            frames.add_metric([name], now.counts.received)
+            dropped.add_metric([name], now.counts.dropped)
+            skipped.add_metric([name], now.counts.skipped)
+            broken.add_metric([name], now.counts.broken)
             results.add_metric([name], now.tally.predictions)
             resets.add_metric([name], now.tally.resets)
             for label, count in now.tally.labels.items():
@@ -112,7 +120,7 @@ class _BoardCollector:
                 last.add_metric([name], now.newest.at_s)
                 if now.newest.top:
                     top.add_metric([name], now.newest.top[0].probability)
-        yield from (up, frames, dropped, results, resets, last, top, best)
+        yield from (up, frames, dropped, skipped, broken, results, resets, last, top, best)
         yield from _durations(streams)
 
     def _event_metrics(self, names: list[str]) -> Iterator[Metric]:

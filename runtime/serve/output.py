@@ -11,6 +11,7 @@ from runtime.outputs import EventNews
 from runtime.records import Frame, Prediction, SourceEvent
 from runtime.serve.board import BoardEvent, LiveBoard
 from runtime.serve.server import WatchServer
+from runtime.serve.troubles import Troubles
 
 
 class PageOutput(ClosesOnExit):
@@ -34,7 +35,7 @@ class PageOutput(ClosesOnExit):
         self._wall_clock = wall_clock
         self._began_at_s: dict[str, float] = {}
         self._last: dict[int, Prediction] = {}
-        self._source_events = 0
+        self._troubles = Troubles()
 
     def prediction(self, prediction: Prediction) -> None:
         """Show a result; and a gap, if its stream was started anew since the one before."""
@@ -77,24 +78,14 @@ class PageOutput(ClosesOnExit):
         )
 
     def source_event(self, event: SourceEvent, stream: int) -> None:
-        """Show how a source is, and what befell it."""
-        self.board.source_state(
-            stream, ok=event.delivers, text="" if event.delivers else event.text
-        )
-        self._source_events += 1
-        self.board.event(
-            BoardEvent(
-                id=f"source-{self._source_events}",
-                stream=stream,
-                kind="source",
-                label=event.kind.replace("_", " "),
-                at_s=event.at_s - (event.lasted_s or 0.0),
-                start_s=event.time_s - (event.lasted_s or 0.0),
-                end_s=event.time_s,
-                peak=None,
-                text=event.text,
-            )
-        )
+        """Show how a source is, and what befell it; behind a break nothing is known yet."""
+        usual = event.delivers and event.kind != "file"
+        self.board.source_state(stream, ok=event.delivers, text="" if usual else event.text)
+        if event.breaks:
+            self.board.interrupted(stream)
+            self._last.pop(stream, None)  # the event tells of the gap
+        for one in self._troubles.events(event, stream):
+            self.board.event(one)
 
     def degraded(self, news: DegradeNews) -> None:
         """Show at which level the run is."""

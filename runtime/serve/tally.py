@@ -56,8 +56,6 @@ class Tally:
     """What was counted of a stream.
 
     Attributes:
-        frames: Frames that the source gave up to the newest one shown, whatever became of them.
-        dropped: Frames dropped, as the newest prediction told.
         predictions: Number of them.
         resets: Times that the stream was started anew, as the newest prediction told.
         stages: Durations by stage.
@@ -65,8 +63,6 @@ class Tally:
         labels: How often each class was the best.
     """
 
-    frames: int = 0
-    dropped: int = 0
     predictions: int = 0
     resets: int = 0
     stages: dict[str, Histogram] = field(
@@ -78,7 +74,6 @@ class Tally:
     def add(self, prediction: Prediction) -> None:
         """Count one prediction."""
         self.predictions += 1
-        self.dropped = prediction.dropped or 0
         self.resets = prediction.resets
         latency = prediction.latency
         for stage, spent_ms in zip(

@@ -14,7 +14,7 @@ from runtime.serve import feed
 from runtime.serve.board import EVENTS, HISTORY, MOST_LABELS, WATCHED_S, LiveBoard, RunFacts
 from runtime.serve.board import StreamFacts as Facts
 from runtime.serve.tally import BOUNDS_S, MOST_COUNTED_LABELS, OTHER, Histogram, Tally
-from tests.boards import Clock, board, event, frame, prediction
+from tests.boards import COUNTS, Clock, board, event, frame, prediction
 
 
 def test_only_the_newest_frame_is_kept() -> None:
@@ -54,8 +54,8 @@ def test_streams_do_not_mix() -> None:
     shown.watch(1)
     assert shown.points_after(0, 0) == []
     assert len(shown.points_after(1, 0)) == 1
-    assert shown.now(0).tally.frames == 0
-    assert shown.now(1).tally.frames == 1
+    assert shown.now(0).tally.predictions == 0
+    assert shown.now(1).tally.predictions == 1
 
 
 @given(st.integers(0, 2 * HISTORY), st.integers(0, 2 * HISTORY))
@@ -95,6 +95,7 @@ def test_all_probabilities_show_more_than_the_top() -> None:
     shown = LiveBoard(
         RunFacts(model="m", engine="e", version="v", window_s=1.0, labels=labels),
         [Facts(name="a", live=True)],
+        counts=lambda stream: COUNTS,
     )
     probabilities = np.linspace(0, 0.1, 20)
     shown.prediction(prediction(top=[("class 19", 0.1)], probabilities=probabilities))
@@ -181,11 +182,27 @@ def test_messages_are_one_line_of_strict_json(
 
 def test_state_and_opening() -> None:
     shown = board(("a", "b"))
-    shown.prediction(prediction(dropped=7, resets=2, stream=1))
+    shown.prediction(prediction(resets=2, stream=1))
     told = json.loads(feed.as_json({**feed.opening(shown), **feed.state(shown)}))
     assert told["model"] == "Tiny"
     second = told["streams"][1]
-    assert (second["dropped"], second["resets"], second["predictions"]) == (7, 2, 1)
+    assert (second["resets"], second["predictions"]) == (2, 1)
+    counted = [second[name] for name in ("frames", "skipped", "dropped", "broken")]
+    assert counted == [40, 10, 8, 2]
+
+
+def test_behind_a_break_no_class_is_known() -> None:
+    shown = board()
+    shown.frame(frame())
+    assert not shown.now(0).known
+    shown.prediction(prediction())
+    assert shown.now(0).known
+    assert shown.watch(0)[2][0].label == "wave"
+    shown.interrupted(0)
+    assert not shown.now(0).known
+    assert shown.watch(0)[2] == ()
+    shown.prediction(prediction(1))
+    assert feed.state(shown)["streams"][0]["known"]  # type: ignore[index]
 
 
 @given(st.lists(st.floats(-1, 100), max_size=50))

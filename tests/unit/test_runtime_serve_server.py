@@ -85,7 +85,10 @@ def test_state_health_and_metrics(server: WatchServer, shown: LiveBoard) -> None
         for sample in family.samples
     }
     camera = ("source", "camera0")
-    assert samples["edgecls_frames_total", camera] == 1
+    assert samples["edgecls_frames_total", camera] == 40
+    assert samples["edgecls_frames_dropped_total", camera] == 8
+    assert samples["edgecls_frames_skipped_total", camera] == 10
+    assert samples["edgecls_frames_broken_total", camera] == 2
     assert samples["edgecls_source_up", camera] == 1
     assert samples["edgecls_top_probability", camera] == 0.75
     assert samples["edgecls_top_label_total", ("label", 'a "b"\n'), ("source", "file.mp4")] == 1

@@ -43,6 +43,12 @@ class Stream {
     this.find(".view").classList.toggle("old", ["interrupted", "stalled", "ended", "lost"].includes(status));
   }
 
+  // Behind a break, the last result is about what was before it.
+  known(known) {
+    this.find("figcaption").hidden = !known;
+    this.find(".classes").classList.toggle("old", !known);
+  }
+
   add(points) {
     for (const point of points) {
       const last = this.points[this.points.length - 1];
@@ -54,8 +60,8 @@ class Stream {
     this.chart.changed();
     const newest = this.points[this.points.length - 1];
     this.classes(newest.top);
+    this.known(true);
     const caption = this.find("figcaption");
-    caption.hidden = false;
     caption.querySelector("strong").textContent = newest.top.length ? newest.top[0][0] : "–";
     caption.querySelector("span").textContent = newest.top.length ? percent(newest.top[0][1]) : "";
     this.find(".age").textContent = newest.age === null ? "–" : milliseconds(newest.age);
@@ -90,8 +96,11 @@ class Stream {
       text = `no frames for ${Math.round(state.since_frame_s)} s`;
     }
     this.show(status, text);
-    const share = state.frames ? ` (${percent(Math.min(1, state.dropped / state.frames))})` : "";
-    this.find(".dropped").textContent = `${state.dropped}${state.dropped ? share : ""}`;
+    const share = (count) => `${count}${count ? ` (${percent(Math.min(1, count / state.frames))})` : ""}`;
+    this.find(".dropped").textContent = share(state.dropped);
+    this.find(".broken").textContent = share(state.broken);
+    this.find(".broken").parentElement.hidden = !state.broken;
+    this.known(state.known);
   }
 
   // One picture after the other: a slow connection gets fewer, never old ones.
@@ -168,9 +177,10 @@ function showEvents() {
       what.append(where);
     }
     row.append(what);
-    const open = event.end === null && event.kind === "action";
+    const open = event.end === null;
     const lasted = event.end === null || event.start === null ? "" : duration(event.end - event.start);
-    row.append(cell(open ? "still on" : lasted, open ? "number lasting" : "number"));
+    const momentary = event.kind === "source" && event.end === event.start;
+    row.append(cell(open ? "still on" : momentary ? "" : lasted, open ? "number lasting" : "number"));
     row.append(cell(event.peak === null || open ? "" : percent(event.peak), "number"));
     return row;
   }));
