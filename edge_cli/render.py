@@ -172,22 +172,10 @@ class JsonLines:
 
     def source_event(self, event: SourceEvent, stream: int) -> str:
         """Something that befell a source."""
-        from runtime.outputs.event_record import utc
+        from runtime.outputs.event_record import source_record
 
-        return _json_line(
-            {
-                "type": "source",
-                "change": event.kind,
-                "stream": stream,
-                "source": self._header.sources[stream],
-                "time_s": _rounded(event.time_s),
-                "at": utc(event.at_s),
-                "delivers": event.delivers,
-                "breaks": event.breaks,
-                "lasted_s": _rounded(event.lasted_s),
-                "text": event.text,
-            }
-        )
+        record = source_record(event, stream, self._header.sources[stream])
+        return _json_line({"type": "source", **record})
 
     def degraded(self, news: DegradeNews) -> str:
         """A step of the ladder."""

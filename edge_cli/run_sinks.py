@@ -327,7 +327,10 @@ def _deliveries(request: RunRequest, header: RunHeader) -> list[Output]:
 
     return list(
         delivered_events(
-            request.outputs, model=str(header.facts["model"]), run=uuid.uuid4().hex[:12]
+            request.outputs,
+            model=str(header.facts["model"]),
+            run=uuid.uuid4().hex[:12],
+            sources=header.sources,
         )
     )
 

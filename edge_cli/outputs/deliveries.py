@@ -8,8 +8,9 @@ import os
 import re
 import socket
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edge_cli.event_request import OutputRequest
@@ -23,17 +24,23 @@ SIGNING_KEY = "EDGECLS_WEBHOOK_SECRET"
 MQTT_PASSWORD = "EDGECLS_MQTT_PASSWORD"
 
 
+_USUAL = ("file", "loop")
+"""What befalls a source in the usual course is not sent."""
+
+
 class DeliveredEvents:
-    """Sends every event, and no results.
+    """Sends every event, and what befalls the sources; no results.
 
     Args:
         courier: Closed by `close`.
         model: Name of the model.
         run: Id of this run, so that event ids of two runs can be told apart.
+        sources: Their names, without secrets.
     """
 
-    def __init__(self, courier: Courier, *, model: str, run: str) -> None:
+    def __init__(self, courier: Courier, *, model: str, run: str, sources: tuple[str, ...]) -> None:
         self._courier = courier
+        self._sources = sources
         self._facts = {"run": run, "host": socket.gethostname(), "model": model}
 
     def prediction(self, prediction: Prediction) -> None:
@@ -43,12 +50,14 @@ class DeliveredEvents:
         """Queue the beginning or the end of an event."""
         from runtime.outputs.event_record import event_record
 
-        id = uuid.uuid4().hex  # noqa: A001 (it is one)
-        record = {"type": "event", "delivery": id, **self._facts, **event_record(news)}
-        self._courier.post(json.dumps(record, ensure_ascii=False).encode(), id=id)
+        self._queue("event", event_record(news))
 
     def source_event(self, event: SourceEvent, stream: int) -> None:
-        """What befalls a source is not sent."""
+        """Queue what befell a source."""
+        from runtime.outputs.event_record import source_record
+
+        if event.kind not in _USUAL:
+            self._queue("source", source_record(event, stream, self._sources[stream]))
 
     def degraded(self, news: DegradeNews) -> None:
         """Steps of the ladder are not sent."""
@@ -61,9 +70,22 @@ class DeliveredEvents:
         """What waits or was given up."""
         return self._courier.notes()
 
+    def _queue(self, kind: str, record: Mapping[str, Any]) -> None:
+        id = uuid.uuid4().hex  # noqa: A001 (it is one)
+        whole = {"type": kind, "delivery": id, **self._facts, **record}
+        self._courier.post(json.dumps(whole, ensure_ascii=False).encode(), id=id)
 
-def delivered_events(request: OutputRequest, *, model: str, run: str) -> list[DeliveredEvents]:
+
+def delivered_events(
+    request: OutputRequest, *, model: str, run: str, sources: tuple[str, ...]
+) -> list[DeliveredEvents]:
     """One for each address; all addresses are looked at before the first connection.
+
+    Args:
+        request: As asked for.
+        model: Name of the model.
+        run: Id of this run.
+        sources: Their names, without secrets.
 
     Raises:
         UsageError: An address is none.
@@ -91,7 +113,7 @@ def delivered_events(request: OutputRequest, *, model: str, run: str) -> list[De
     try:
         for path, transport in transports:
             courier = Courier(DeliveryQueue(path), transport)
-            made.append(DeliveredEvents(courier, model=model, run=run))
+            made.append(DeliveredEvents(courier, model=model, run=run, sources=sources))
     except BaseException:
         for one in made:
             one.close(grace_s=0.0)

@@ -6,6 +6,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from runtime.outputs.base import EventNews
+from runtime.records import SourceEvent
 
 EVENT_FIELDS = (
     "kind",
@@ -42,6 +43,27 @@ def event_record(news: EventNews) -> dict[str, Any]:
         news.clip,
     )
     return dict(zip(EVENT_FIELDS, values, strict=True))
+
+
+def source_record(event: SourceEvent, stream: int, source: str) -> dict[str, Any]:
+    """What befell a source, for programs; docs/cli.md says what the fields mean.
+
+    Args:
+        event: What happened.
+        stream: Number of the source.
+        source: Its name, without secrets.
+    """
+    return {
+        "change": event.kind,
+        "stream": stream,
+        "source": source,
+        "time_s": _thousandths(event.time_s),
+        "at": utc(event.at_s),
+        "delivers": event.delivers,
+        "breaks": event.breaks,
+        "lasted_s": _thousandths(event.lasted_s),
+        "text": event.text,
+    }
 
 
 def utc(at_s: float) -> str:

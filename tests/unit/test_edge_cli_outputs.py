@@ -10,7 +10,7 @@ from typing import Literal
 import pytest
 
 from edge_cli.event_request import OutputRequest
-from edge_cli.outputs.deliveries import _queue_path
+from edge_cli.outputs.deliveries import DeliveredEvents, _queue_path
 from edge_cli.outputs.lines import FileLines
 from edge_cli.render import FILE_FORMATS, FORMATS, RunHeader
 from models.errors import OutputError
@@ -18,7 +18,7 @@ from runtime.events import Event, EventChange
 from runtime.outputs import EventNews
 from runtime.outputs.event_record import EVENT_FIELDS
 from runtime.outputs.line_file import Sync, WhenFull
-from runtime.records import Latency, Prediction, ScoredLabel
+from runtime.records import Latency, Prediction, ScoredLabel, SourceEvent, SourceEventKind
 
 LABELS = ("still", "fall", "run")
 
@@ -45,6 +45,18 @@ def news(*, ended: Literal["below", "reset", "end"] | None = None, stream: int =
         change=EventChange(kind=kind, event=event, time_s=5.25),
         began_at_s=1.7e9 + 0.25,
         clip="film.mp4",
+    )
+
+
+def befell(kind: SourceEventKind) -> SourceEvent:
+    return SourceEvent(
+        kind=kind,
+        text="no picture for 5 s",
+        time_s=12.34567,
+        at_s=1.7e9,
+        delivers=kind in ("file", "back"),
+        breaks=True,
+        lasted_s=4.5 if kind == "back" else None,
     )
 
 
@@ -150,3 +162,48 @@ def test_queues_are_named_by_address_without_secrets() -> None:
         assert secret not in one.name
     strange = _queue_path(request, "http://ho/../st\x00/\udcff")
     assert strange.parent == Path("q")
+
+
+class Posted:
+    """A courier that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.posted: list[dict[str, object]] = []
+
+    def post(self, body: bytes, *, id: str) -> None:  # noqa: A002
+        self.posted.append({**json.loads(body), "id_given": id})
+
+
+def test_what_befalls_a_source_is_delivered() -> None:
+    courier = Posted()
+    output = DeliveredEvents(courier, model="tiny", run="r1", sources=("door", "yard"))  # type: ignore[arg-type]
+    for kind in ("silent", "file", "loop", "back"):
+        output.source_event(befell(kind), 1)
+    silent, back = courier.posted
+    assert silent["type"] == "source"
+    assert silent["delivery"] == silent["id_given"]
+    assert (silent["change"], silent["source"], silent["stream"]) == ("silent", "yard", 1)
+    assert (silent["model"], silent["run"], silent["delivers"]) == ("tiny", "r1", False)
+    assert (back["change"], back["lasted_s"], back["delivers"]) == ("back", 4.5, True)
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "events-jsonl"])
+def test_what_befalls_a_source_as_json(kind: str) -> None:
+    line = FILE_FORMATS[kind](header()).source_event(befell("lost"), 0)
+    assert json.loads(line) == {
+        "type": "source",
+        "change": "lost",
+        "stream": 0,
+        "source": "door.mp4",
+        "time_s": 12.346,
+        "at": "2023-11-14T22:13:20.000Z",
+        "delivers": False,
+        "breaks": True,
+        "lasted_s": None,
+        "text": "no picture for 5 s",
+    }
+
+
+@pytest.mark.parametrize("kind", ["text", "csv", "events-csv"])
+def test_what_befalls_a_source_is_no_row(kind: str) -> None:
+    assert FILE_FORMATS[kind](header()).source_event(befell("lost"), 0) == ""
