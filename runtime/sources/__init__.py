@@ -6,7 +6,7 @@ import re
 
 from models.errors import SourceError
 from runtime.chosen_frames import Choose, ChosenFrames
-from runtime.sources import camera, demo, file, replay
+from runtime.sources import camera, csi, demo, file, replay
 from runtime.sources.base import FrameSource, SourceKind, Wanted, only_frames
 from runtime.sources.options import SourceOptions
 
@@ -21,7 +21,7 @@ __all__ = [
     "open_source",
 ]
 
-SOURCES: tuple[SourceKind, ...] = (demo.SOURCE, replay.SOURCE, camera.SOURCE, file.SOURCE)
+SOURCES: tuple[SourceKind, ...] = (demo.SOURCE, replay.SOURCE, camera.SOURCE, csi.SOURCE, file.SOURCE)
 """In the order in which they are asked; `file` claims whatever is left."""
 
 _STREAM = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://")

@@ -31,6 +31,14 @@ def _camera(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "camera7"
 
 
+def _csi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    plugged = OpenCvCamera(opens=True)
+    plugged.permits.release(8)
+    monkeypatch.setattr(cv2.videoio_registry, "hasBackend", lambda api: True)
+    monkeypatch.setattr(cv2, "VideoCapture", lambda *args: plugged)
+    return "csi0"
+
+
 def _file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(write_numbered(tmp_path / "clip.mp4", 12))
 
@@ -43,6 +51,7 @@ EXAMPLES: dict[str, Callable[[Path, pytest.MonkeyPatch], str]] = {
     "demo": _demo,
     "replay": _replay,
     "camera": _camera,
+    "csi": _csi,
     "file": _file,
 }
 
