@@ -70,7 +70,7 @@ class VideoFile(ClosesOnExit):
             self._container = av.open(
                 str(path.absolute()) if stream is None else stream,
                 options={"protocol_whitelist": "file" if stream is None else "pipe"},
-                **_lenient(av.__version__),
+                **lenient(av.__version__),
             )
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise SourceError(
@@ -208,6 +208,6 @@ def shown_size(frame: VideoFrame) -> tuple[int, int]:
     return (frame.height, frame.width) if turned else (frame.width, frame.height)
 
 
-def _lenient(version: str) -> dict[str, str]:
-    """Options with which titles that are not UTF-8 are no error; PyAV 19 needs none any more."""
+def lenient(version: str) -> dict[str, str]:
+    """Arguments of `av.open` with which titles that are not UTF-8 are no error; PyAV 19 needs none any more."""
     return {"metadata_errors": "replace"} if int(version.split(".")[0]) < 19 else {}

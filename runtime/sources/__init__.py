@@ -6,7 +6,18 @@ import re
 
 from models.errors import SourceError
 from runtime.chosen_frames import Choose, ChosenFrames
-from runtime.sources import camera, csi, demo, file, replay
+from runtime.sources import (
+    camera,
+    csi,
+    demo,
+    file,
+    folder,
+    list_file,
+    pipe,
+    replay,
+    sequence,
+    wildcard,
+)
 from runtime.sources.base import FrameSource, SourceKind, Wanted, only_frames
 from runtime.sources.options import SourceOptions
 
@@ -21,7 +32,18 @@ __all__ = [
     "open_source",
 ]
 
-SOURCES: tuple[SourceKind, ...] = (demo.SOURCE, replay.SOURCE, camera.SOURCE, csi.SOURCE, file.SOURCE)
+SOURCES: tuple[SourceKind, ...] = (
+    demo.SOURCE,
+    replay.SOURCE,
+    camera.SOURCE,
+    csi.SOURCE,
+    pipe.SOURCE,
+    folder.SOURCE,
+    wildcard.SOURCE,
+    sequence.SOURCE,
+    list_file.SOURCE,
+    file.SOURCE,
+)
 """In the order in which they are asked; `file` claims whatever is left."""
 
 _STREAM = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,12 +28,12 @@ class Decoded:
     Attributes:
         time_s: Its time.
         converted: The frame with its picture, given the `decode_ms` of the frames skipped before
-            it.
+            it; None where there turns out to be no picture.
         decode_ms: Time spent on it so far.
     """
 
     time_s: float
-    converted: Callable[[float], Frame]
+    converted: Callable[[float], Frame | None]
     decode_ms: float
 
 
@@ -51,7 +53,7 @@ class ReadAhead(ClosesOnExit):
         self._changed = threading.Condition()
         self._waiting: deque[Frame] = deque()
         self._wanted: Wanted | None = None
-        self._skipped = self._delivered = 0
+        self._skipped = self._delivered = self._broken = 0
         self._failure: BaseException | None = None
         self._ended = self._stopping = self._interrupted = False
         self._thread: threading.Thread | None = None
@@ -60,8 +62,13 @@ class ReadAhead(ClosesOnExit):
     def counts(self) -> SourceCounts:
         """What became of the frames decoded so far; those that wait count as not received yet."""
         with self._changed:
-            delivered, skipped = self._delivered, self._skipped
-        return SourceCounts(received=delivered + skipped, delivered=delivered, skipped=skipped)
+            delivered, skipped, broken = self._delivered, self._skipped, self._broken
+        return SourceCounts(
+            received=delivered + skipped + broken,
+            delivered=delivered,
+            skipped=skipped,
+            broken=broken,
+        )
 
     def frames(self, wanted: Wanted | None) -> Iterator[Frame]:
         """Frames from the current position, until the video ends or this is closed.
@@ -74,17 +81,20 @@ class ReadAhead(ClosesOnExit):
         Raises:
             Exception: What the decoder or `wanted` raised.
         """
+        return (one for one in self.frames_and_waits(wanted, math.inf) if one is not None)
+
+    def frames_and_waits(self, wanted: Wanted | None, patience_s: float) -> Iterator[Frame | None]:
+        """As `frames`; and None whenever nothing was decoded for so many seconds."""
         self._want(wanted)
         while True:
             with self._changed:
-                while not self._over() and not (self._waiting or self._ended):
-                    self._changed.wait(_INTERRUPTED_S)
+                waiting = self._wait(patience_s)
                 if self._over():
                     return
-                if not self._waiting:
+                frame = self._waiting.popleft() if self._waiting else None
+                if frame is None and not waiting:
                     break
-                frame = self._waiting.popleft()
-                self._delivered += 1
+                self._delivered += frame is not None
                 self._changed.notify_all()
             yield frame
         if self._failure is not None:
@@ -96,6 +106,17 @@ class ReadAhead(ClosesOnExit):
 
     def _over(self) -> bool:
         return self._stopping or self._interrupted
+
+    def _wait(self, patience_s: float) -> bool:
+        """Wait for a frame or the end; whether there was neither for too long. Under the lock."""
+        silent_s, seen = time.monotonic(), self._skipped + self._broken
+        while not self._over() and not (self._waiting or self._ended):
+            self._changed.wait(_INTERRUPTED_S)
+            if seen != self._skipped + self._broken:
+                silent_s, seen = time.monotonic(), self._skipped + self._broken
+            if time.monotonic() - silent_s > patience_s:
+                return True
+        return False
 
     def close(self) -> None:
         """Stop and join the thread. Calling it twice is fine."""
@@ -140,9 +161,12 @@ class ReadAhead(ClosesOnExit):
                 self._ended = True
                 self._changed.notify_all()
 
-    def _put(self, frame: Frame, asked: Wanted | None) -> None:
+    def _put(self, frame: Frame | None, asked: Wanted | None) -> None:
         """Wait for room, then let the frame wait; `asked` said that it is wanted."""
         with self._changed:
+            if frame is None:
+                self._broken += 1
+                return
             self._changed.wait_for(lambda: self._room(frame) or self._stopping)
             newer = self._wanted
             if newer is not None and newer is not asked and not newer(frame.time_s):

@@ -83,7 +83,8 @@ class SourceKind:
 
     Attributes:
         name: Short name.
-        claims: Whether a source as written by the user is of this kind; looks at the text only.
+        claims: Whether a source as written by the user is of this kind; looks at the text, and at
+            most whether a file or folder of that name is there.
         open: Opens it; raises `SourceError`.
         example: How a user writes such a source.
         chosen: Counts its frames and prepares to decode only some, or gives None where that

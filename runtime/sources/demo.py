@@ -16,6 +16,7 @@ from runtime.closing import ClosesOnExit
 from runtime.records import Frame, SourceCounts
 from runtime.sources.base import FrameSource, SourceKind, Wanted
 from runtime.sources.options import SourceOptions
+from runtime.sources.playlist import looped
 
 
 class DemoSource(ClosesOnExit):
@@ -73,8 +74,8 @@ class DemoSource(ClosesOnExit):
 
 
 def open_demo(uri: str, options: SourceOptions) -> FrameSource:
-    """Open the built-in clip; `uri` is always "demo"."""
-    return DemoSource()
+    """Open the built-in clip; `uri` is always "demo", and `loop` is looked at."""
+    return looped(uri, DemoSource, options)
 
 
 SOURCE = SourceKind(name="demo", claims=lambda uri: uri == "demo", open=open_demo, example="demo")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import logging
+import math
 import stat
 import time
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ from runtime.records import Frame, SourceCounts
 from runtime.sources.ahead import Decoded, ReadAhead
 from runtime.sources.base import FrameSource, SourceKind, Wanted
 from runtime.sources.options import SourceOptions
+from runtime.sources.paths import user_path
+from runtime.sources.playlist import looped
 from runtime.timestamps import TimestampRepair
 from runtime.video_file import PLAYABLE, VideoFile, shown_size
 
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_SNIFFED_BYTES = 4096
+SNIFFED_BYTES = 4096
 _NOTHING = np.empty((0, 0, 3), np.uint8)
 _TEXT_CONTROLS = frozenset(b"\t\n\r\f\x1b")
 
@@ -88,7 +91,11 @@ class FileSource(ClosesOnExit):
         Raises:
             SourceError: The file opens as a video, but not one frame can be decoded.
         """
-        yield from self._ahead.frames(wanted)
+        return (one for one in self.frames_and_waits(wanted, math.inf) if one is not None)
+
+    def frames_and_waits(self, wanted: Wanted | None, patience_s: float) -> Iterator[Frame | None]:
+        """As `frames`; and None whenever nothing was decoded for so many seconds."""
+        yield from self._ahead.frames_and_waits(wanted, patience_s)
         if not (self._closed or self._interrupted):
             self._check_end()
             self.close()
@@ -156,18 +163,28 @@ class FileSource(ClosesOnExit):
 
 
 def open_file(uri: str, options: SourceOptions) -> FrameSource:
-    """Open a video file.
+    """Open a video file, once or to be played again and again.
 
     Args:
         uri: Its path.
-        options: Nothing of them concerns a file.
+        options: `loop` is looked at.
+
+    Raises:
+        SourceNotFound: There is no such file.
+        SourceError: It is no video.
+    """
+    path = user_path(uri)
+    return looped(path.name, lambda: open_path(path), options)
+
+
+def open_path(path: Path) -> FrameSource:
+    """Open a video file.
 
     Raises:
         SourceNotFound: There is no such file.
         SourceError: It is a folder, empty, not readable, a text file or no video, or its name is
             not UTF-8.
     """
-    path = Path(uri).expanduser()
     _check_name(path)
     _check_readable(path)
     return FileSource(VideoFile(path))
@@ -175,7 +192,7 @@ def open_file(uri: str, options: SourceOptions) -> FrameSource:
 
 def chosen_of_file(uri: str, choose: Choose) -> ChosenFrames | None:
     """Count the frames of a file without decoding it; None where `open_file` has to do it."""
-    path = Path(uri).expanduser()
+    path = user_path(uri)
     try:
         _check_name(path)
         _check_readable(path)
@@ -202,9 +219,12 @@ def _check_readable(path: Path) -> None:
             raise SourceError(f"{path} is a folder, not a video file.", hint=PLAYABLE)
         if not stat.S_ISREG(mode):
             # A pipe cannot be sought in, and opening one waits for its writer.
-            raise SourceError(f"{path} is a pipe or device, not a video file.", hint=PLAYABLE)
+            raise SourceError(
+                f"{path} is a pipe or device, not a video file.",
+                hint=f"A pipe is read as stdin: edgecls run --source - < {path}",
+            )
         with path.open("rb") as stream:
-            head = stream.read(_SNIFFED_BYTES)
+            head = stream.read(SNIFFED_BYTES)
     except FileNotFoundError as error:
         raise SourceNotFound(
             f"There is no file {path}.",
@@ -216,11 +236,11 @@ def _check_readable(path: Path) -> None:
         raise SourceError(f"{path} cannot be read: {error}.") from error
     if not head:
         raise SourceError(f"{path} is empty (0 bytes).", hint=PLAYABLE)
-    if _is_text(head):
+    if is_text(head):
         raise SourceError(f"{path} is a text file, not a video.", hint=PLAYABLE)
 
 
-def _is_text(head: bytes) -> bool:
+def is_text(head: bytes) -> bool:
     """Whether a file starts as text; FFmpeg would render it as a video of a terminal."""
     if head.startswith(b"YUV4MPEG2 ") or any(
         byte < 32 and byte not in _TEXT_CONTROLS for byte in head

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -15,7 +18,7 @@ import pytest
 from models.errors import SourceError
 from runtime.sources import SOURCES, FrameSource, SourceKind, camera, only_frames, open_source
 from tests.unit.test_runtime_sources_camera import OpenCvCamera
-from tests.video_files import write_numbered
+from tests.video_files import Encoding, encode_video, numbered_picture, write_numbered
 
 
 def _demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -47,11 +50,47 @@ def _replay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return f"replay:{write_numbered(tmp_path / 'clip.mp4', 12, fps=100.0)}"
 
 
+def _pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    pictures = [numbered_picture(number) for number in range(12)]
+    path = encode_video(tmp_path / "clip.mkv", pictures, Encoding())
+    descriptor = os.open(path, os.O_RDONLY)
+    stdin = SimpleNamespace(fileno=lambda: descriptor, isatty=lambda: False)
+    monkeypatch.setattr(sys, "stdin", stdin)
+    return "-"
+
+
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    for name, count in (("9.mp4", 5), ("10.mp4", 7)):
+        write_numbered(tmp_path / name, count)
+    return str(tmp_path)
+
+
+def _glob(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    return f"{_folder(tmp_path, monkeypatch)}/*.mp4"
+
+
+def _list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    _folder(tmp_path, monkeypatch)
+    (tmp_path / "clips.txt").write_text("10.mp4\n9.mp4\n")
+    return str(tmp_path / "clips.txt")
+
+
+def _pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    for number in range(12):
+        cv2.imwrite(str(tmp_path / f"img_{number:03d}.png"), numbered_picture(number))
+    return str(tmp_path / "img_%03d.png")
+
+
 EXAMPLES: dict[str, Callable[[Path, pytest.MonkeyPatch], str]] = {
     "demo": _demo,
     "replay": _replay,
     "camera": _camera,
     "csi": _csi,
+    "pipe": _pipe,
+    "folder": _folder,
+    "glob": _glob,
+    "pictures": _pictures,
+    "list": _list,
     "file": _file,
 }
 
@@ -142,7 +181,7 @@ def test_reading_on_takes_up_what_is_wanted_now(source: FrameSource) -> None:
 
 def test_accounts_for_every_picture_once_it_is_closed(source: FrameSource) -> None:
     asked = itertools.count()
-    list(itertools.islice(source.frames(lambda time_s: next(asked) % 2 == 1), 2))
+    list(itertools.islice(only_frames(source.frames(lambda time_s: next(asked) % 2 == 1)), 2))
     source.close()
     counts = source.counts
     assert counts.delivered == 2
