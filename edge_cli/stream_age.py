@@ -51,7 +51,7 @@ class AgeRun:
 
     def command(self) -> list[str]:
         """The command line."""
-        sources = ["--source", f"replay:{self.clip.resolve()}"] * self.streams
+        sources = ["--source", f"realtime:{self.clip.resolve()}"] * self.streams
         threads = [] if self.threads is None else ["--threads", str(self.threads)]
         return [
             *(sys.executable, "-m", "edge_cli", "run", str(self.bundle.resolve()), *sources),

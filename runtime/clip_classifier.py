@@ -93,7 +93,7 @@ class Decoding:
             top=top,
             latency=latency,
             frame_age_ms=None if live is None else age_ms,
-            dropped=None if live is None else live.counts.dropped,
+            dropped=None,
             held=clip.held,
             resets=clip.resets,
             probabilities=np.array(probabilities(scores, self.card.output)),

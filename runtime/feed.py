@@ -15,7 +15,7 @@ from runtime.closing import Closeable, ClosesOnExit
 from runtime.frame_account import FrameAccount
 from runtime.preprocess import Preparation
 from runtime.records import Clip, Frame, SourceEvent
-from runtime.sources import FrameSource
+from runtime.sources import FrameSource, repeats_live, unfinished
 
 QUEUED_FRAMES = 4
 """Frames of a source that wait for the loop when there are several; a live one has its own queue
@@ -97,6 +97,8 @@ class Arrival:
         small: The same with what is kept of it; None where the sampler has no use for it.
         ended: Nothing comes after this.
         failure: Why it ended, where that is not as it should be.
+        unfinished: No window ends with it.
+        dropped: Of a live source, also one that is repeated: frames dropped until now.
         decode_ms: Time spent decoding.
         preprocess_ms: Time spent resizing.
     """
@@ -107,6 +109,8 @@ class Arrival:
     small: Frame | None = None
     ended: bool = False
     failure: SourceError | None = None
+    unfinished: bool = False
+    dropped: int | None = None
     decode_ms: float = 0.0
     preprocess_ms: float = 0.0
 
@@ -163,7 +167,9 @@ class _Reader:
                     yield self._arrival(item)
         except SourceError as error:
             failure = error
-        yield Arrival(stream=self._number, ended=True, failure=failure)
+        yield Arrival(
+            stream=self._number, ended=True, failure=failure, unfinished=unfinished(self.source)
+        )
 
     def _wanted(self, time_s: float) -> bool:
         needed = self._sampler.wanted(time_s)
@@ -179,6 +185,7 @@ class _Reader:
             stream=self._number,
             frame=None if self._watch is None else frame,
             small=small,
+            dropped=self.source.counts.dropped if repeats_live(self.source) else None,
             decode_ms=frame.decode_ms,
             preprocess_ms=since_ms(started_s) if small is not None else 0.0,
         )

@@ -74,6 +74,7 @@ class _Lane:
         self.spent = TimeSpent()
         self.ended = False
         self.failure: SourceError | None = None
+        self.dropped: int | None = None
         self._sampler = stream.sampler
         self._account = stream.account
         self._number = number
@@ -94,7 +95,7 @@ class _Lane:
             SourceError: The source failed before it gave anything.
         """
         if arrival.ended:
-            self._end(arrival.failure)
+            self._end(arrival)
         elif arrival.event is not None:
             self._begun = True
             self._untold.append(arrival.event)
@@ -125,6 +126,8 @@ class _Lane:
     def _frame(self, arrival: Arrival) -> None:
         self.spent.decode_ms += arrival.decode_ms
         self.spent.preprocess_ms += arrival.preprocess_ms
+        # Of the moment at which the frame came: a recording of the stream tells the same.
+        self.dropped = arrival.dropped
         if arrival.small is not None:
             self._account.sampled += 1
             self._newest_s = arrival.small.time_s
@@ -134,11 +137,12 @@ class _Lane:
         if arrival.frame is not None:
             self._untold.append(arrival.frame)
 
-    def _end(self, failure: SourceError | None) -> None:
+    def _end(self, arrival: Arrival) -> None:
         self.ended = True
+        failure = arrival.failure
         if failure is not None and not self._begun:
             raise failure
-        if not self.stopped:
+        if not (self.stopped or arrival.unfinished):
             self.clips.extend(self._sampler.finish())
         self.failure = failure
         if failure is not None:
@@ -194,6 +198,7 @@ def _predictions(
             prediction,
             stream=number,
             batch=len(batch),
+            dropped=lane.dropped,
             reused=scores.reused,
             level=scores.level,
         )

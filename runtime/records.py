@@ -164,7 +164,7 @@ class Prediction:
         latency: Where the time went.
         frame_age_ms: Live sources only: time from the arrival of the window's last frame to
             this result.
-        dropped: Live sources only: frames dropped since the source was opened.
+        dropped: Live sources only: frames dropped until the newest frame came.
         stream: Number of the source, from 0.
         held: How many of its frames repeat the one before them; None unless on a fixed grid.
         resets: Times so far that the stream was started anew, behind a gap or a new epoch.

@@ -69,6 +69,9 @@ class Recording(ClosesOnExit):
 
         self._path = path
         self.damage = ""
+        self._size: tuple[int, int] | None = None
+        self._asked_s = float("-inf")
+        self._last: Pictured | None = None
         if not path.exists():
             raise SourceNotFound(f"There is no recording {path}.", hint=_RECORD)
         try:
@@ -89,24 +92,18 @@ class Recording(ClosesOnExit):
         Raises:
             SourceError: The log contradicts itself.
         """
-        size: tuple[int, int] | None = None
-        asked_s = shown_s = float("-inf")
-        index = -1
         for entry, packet in self._paired():
             if isinstance(entry, Opening):
                 self._contradicts("it has two beginnings")
             elif isinstance(entry, Sized):
-                size = (entry.width, entry.height)
+                self._size = (entry.width, entry.height)
             elif isinstance(entry, Pictured):
-                if size is None or entry.index <= index or entry.time_s < shown_s:
-                    self._contradicts(f"picture {entry.index} is out of order")
-                index, shown_s = entry.index, entry.time_s
-                yield StoredPicture(entry=entry, packet=packet, size=size)
+                yield self._stored(entry, packet)
             else:
                 if isinstance(entry, Asked):
-                    if entry.time_s < asked_s:
-                        self._contradicts(f"{entry.time_s} s comes after {asked_s} s")
-                    asked_s = entry.time_s
+                    if entry.time_s < self._asked_s:
+                        self._contradicts(f"{entry.time_s} s comes after {self._asked_s} s")
+                    self._asked_s = entry.time_s
                 yield entry
                 if isinstance(entry, Ended):
                     return
@@ -198,6 +195,15 @@ class Recording(ClosesOnExit):
                 self.damage = "pictures without entries"
                 return False
         return True
+
+    def _stored(self, entry: Pictured, packet: Any) -> StoredPicture:
+        last = self._last
+        if self._size is None or (
+            last is not None and (entry.index <= last.index or entry.time_s < last.time_s)
+        ):
+            self._contradicts(f"picture {entry.index} is out of order")
+        self._last = entry
+        return StoredPicture(entry=entry, packet=packet, size=self._size)
 
     def _open_decoder(self, size: tuple[int, int]) -> None:
         import av

@@ -14,12 +14,14 @@ from runtime.sources import (
     folder,
     list_file,
     pipe,
+    realtime,
     replay,
     sequence,
     wildcard,
 )
 from runtime.sources.base import FrameSource, SourceKind, Wanted, only_frames
 from runtime.sources.options import SourceOptions
+from runtime.sources.replay import repeats_live, unfinished
 
 __all__ = [
     "SOURCES",
@@ -30,11 +32,14 @@ __all__ = [
     "chosen_frames",
     "only_frames",
     "open_source",
+    "repeats_live",
+    "unfinished",
 ]
 
 SOURCES: tuple[SourceKind, ...] = (
     demo.SOURCE,
     replay.SOURCE,
+    realtime.SOURCE,
     camera.SOURCE,
     csi.SOURCE,
     pipe.SOURCE,

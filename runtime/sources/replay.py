@@ -1,153 +1,180 @@
-"""A file played in real time, as if a camera were showing it: to try and to measure live use."""
+"""A recording, as fast as it is read: what a live source gave, to the bit."""
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from pathlib import Path
 
+from models.errors import SourceError
 from runtime.closing import ClosesOnExit
-from runtime.records import Frame, SourceCounts
-from runtime.sources import demo, file
+from runtime.recording.entries import Asked, Ended, Happened
+from runtime.recording.recording import Recording, StoredPicture
+from runtime.records import Frame, SourceCounts, SourceEvent
 from runtime.sources.base import FrameSource, SourceKind, Wanted, only_frames
 from runtime.sources.options import SourceOptions
-from runtime.sources.waiting_pictures import QUEUE_LENGTH
+
+logger = logging.getLogger(__name__)
 
 PREFIX = "replay:"
 
-_LONGEST_SLEEP_S = 0.2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
-    """How time goes.
-
-    Attributes:
-        clock: Monotonic seconds.
-        sleep: Waits that many seconds.
-        queue_length: Frames kept for a slow reader; the oldest is dropped for a new one.
-    """
-
-    clock: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
-    queue_length: int = QUEUE_LENGTH
-
 
 class ReplaySource(ClosesOnExit):
-    """A live source that shows the frames of a file, each when its time has come.
+    """Gives the frames and events of a recording, as a source that waits for its reader.
 
-    The clock starts with the first frame that is read. A frame arrives when it is due and is
-    there when the time that its decoding took has passed as well, as with a camera, although the
-    file may have been decoded ahead. Frames that nobody fetches in time are dropped as a camera's
-    are. Unlike a camera it ends, with the file.
+    A run that asks for the same windows as the one that recorded is given the same frames in the
+    same places among the same events, and is told the same counts. Where nobody chose while it
+    was recorded (`edgecls record`), frames that are not wanted are skipped.
 
     Args:
-        source: What is shown; closed with this one.
-        pace: How time goes.
+        recording: At its start; closed with this one.
+
+    Attributes:
+        of_live: The recorded source was live: windows and counts are those of a live one.
+        unfinished: The end of the recording is no end of the source: whoever recorded had
+            stopped, or was killed. What was not complete then is not to be completed.
     """
 
-    live = True
-    duration_s: float | None = None
+    live = False
 
-    def __init__(self, source: FrameSource, pace: Pace | None = None) -> None:
-        self._source = source
-        self._pace = pace or Pace()
-        self._waiting: deque[Frame] = deque()
-        self._starts_s: float | None = None
-        self._interrupted = False
-        self.description = f"{source.description}, replayed"
-        self.fps = source.fps
-        self._delivered = self._dropped = self._skipped = 0
+    def __init__(self, recording: Recording) -> None:
+        opening = recording.opening
+        self._recording = recording
+        self.of_live = opening.live
+        self.unfinished = False
+        self.fps = opening.fps
+        self.duration_s = opening.duration_s
+        self.description = f"{opening.description}, recorded"
+        self._recorded = SourceCounts()
+        self._skipped = self._lacking = 0
+        self._asked: deque[tuple[float, bool]] = deque()
+        self._interrupted = self._closed = False
 
     @property
     def counts(self) -> SourceCounts:
-        """What became of the frames that were due; those that wait count as not received yet."""
-        skipped = self._source.counts.skipped + self._skipped
+        """As they were when the last frame was handed out, but for frames skipped only now."""
+        then = self._recorded
         return SourceCounts(
-            received=self._delivered + self._dropped + skipped,
-            delivered=self._delivered,
-            skipped=skipped,
-            dropped=self._dropped,
+            received=then.received,
+            delivered=then.delivered - self._skipped,
+            skipped=then.skipped + self._skipped,
+            dropped=then.dropped,
+            broken=then.broken,
         )
 
     def __iter__(self) -> Iterator[Frame]:
         """All frames."""
-        return self.frames()
+        return only_frames(self.frames())
 
-    def frames(self, wanted: Wanted | None = None) -> Iterator[Frame]:
-        """Wanted frames, each when it is due.
+    def frames(self, wanted: Wanted | None = None) -> Iterator[Frame | SourceEvent]:
+        """Read on.
 
         Args:
-            wanted: Asked in the reader's thread, except for the frames that wait already.
+            wanted: Asked for every frame that arrived when it was recorded, in order.
 
         Raises:
-            SourceError: The file cannot be read (any more).
+            SourceError: The recording is damaged, or the recorded source failed here.
         """
-        if wanted is not None:
-            kept = [frame for frame in self._waiting if wanted(frame.time_s)]
-            self._skipped += len(self._waiting) - len(kept)
-            self._waiting = deque(kept)
-        coming = only_frames(self._source.frames(wanted))
-        while True:
-            self._take_in(coming)
-            if not self._waiting:
-                return
-            frame = self._waiting.popleft()
-            due_s = self._due_s(frame)
-            self._sleep_until(due_s + frame.decode_ms / 1e3)
+        for entry in () if self._closed else self._recording.entries():
             if self._interrupted:
                 return
-            self._delivered += 1
-            yield replace(frame, arrived_s=due_s)
+            if isinstance(entry, Asked):
+                self._ask(entry, wanted)
+            elif isinstance(entry, Happened):
+                yield entry.event()
+            elif isinstance(entry, StoredPicture):
+                self._recorded = entry.entry.counts.source_counts()
+                if self._chosen(entry.entry.time_s):
+                    yield self._frame(entry)
+                else:
+                    self._skipped += 1
+            else:
+                self._end(entry)
+                return
+        if not self._closed:
+            self._end(None)
 
     def interrupt(self) -> None:
         """Let `frames` end soon."""
         self._interrupted = True
-        self._source.interrupt()
 
     def close(self) -> None:
         """Close the file."""
-        self._waiting.clear()
-        self._source.close()
+        self._interrupted = self._closed = True
+        self._recording.close()
 
-    def _take_in(self, coming: Iterator[Frame]) -> None:
-        """Read until a frame is not due yet, and drop the oldest if too many are."""
-        while not self._waiting or self._due_s(self._waiting[-1]) <= self._pace.clock():
-            if len(self._waiting) > self._pace.queue_length:
-                self._waiting.popleft()
-                self._dropped += 1
-            frame = next(coming, None)
-            if frame is None:
-                return
-            self._waiting.append(frame)
+    def _ask(self, entry: Asked, wanted: Wanted | None) -> None:
+        needed = wanted is None or wanted(entry.time_s)
+        self._lacking += needed and entry.answer == "no"
+        if entry.answer != "no":
+            # What a run was given then it is given now: a grid takes the frame that comes, also
+            # one that only somebody else wanted.
+            self._asked.append((entry.time_s, needed or entry.answer == "yes"))
 
-    def _sleep_until(self, until_s: float) -> None:
-        """Wait, and look now and then whether it is time to stop."""
-        while not self._interrupted and (left_s := until_s - self._pace.clock()) > 0:
-            self._pace.sleep(min(left_s, _LONGEST_SLEEP_S))
+    def _chosen(self, time_s: float) -> bool:
+        """Whether the picture of that time is given; those before it never came."""
+        chosen = True
+        while self._asked and self._asked[0][0] <= time_s:
+            chosen = self._asked.popleft()[1]
+        return chosen
 
-    def _due_s(self, frame: Frame) -> float:
-        if self._starts_s is None:
-            self._starts_s = self._pace.clock() - frame.time_s
-        return self._starts_s + frame.time_s
+    def _frame(self, stored: StoredPicture) -> Frame:
+        started_s = time.perf_counter()
+        picture = self._recording.picture(stored)
+        return Frame(
+            picture=picture,
+            index=stored.entry.index,
+            time_s=stored.entry.time_s,
+            arrived_s=time.monotonic(),
+            decode_ms=(time.perf_counter() - started_s) * 1000.0,
+            epoch=stored.entry.epoch,
+        )
+
+    def _end(self, ended: Ended | None) -> None:
+        self.unfinished = ended is None or ended.how in ("stopped", "cut")
+        if ended is not None and ended.counts is not None:
+            self._recorded = ended.counts.source_counts()
+        if self._recording.damage:
+            logger.warning("The recording is damaged: %s.", self._recording.damage)
+        elif ended is None:
+            logger.warning("The recording was never completed; it is replayed as far as it goes.")
+        elif ended.how == "cut":
+            logger.warning("The recording ends before its run did: %s.", ended.text)
+        if self._lacking:
+            logger.warning(
+                "%d pictures that are wanted here were not recorded: the run that recorded had"
+                " other windows. edgecls record keeps all pictures.",
+                self._lacking,
+            )
+        if ended is not None and ended.how == "failed":
+            raise SourceError(ended.text)
+
+
+def repeats_live(source: FrameSource) -> bool:
+    """Whether windows and counts are those of a live source: it is one, or repeats one."""
+    return source.live or (isinstance(source, ReplaySource) and source.of_live)
+
+
+def unfinished(source: FrameSource) -> bool:
+    """Whether the end of what a source gave is no end of its windows."""
+    return isinstance(source, ReplaySource) and source.unfinished
 
 
 def open_replay(uri: str, options: SourceOptions) -> FrameSource:
-    """Open "replay:demo" or "replay:FILE".
+    """Open "replay:FILE".
 
     Raises:
         SourceNotFound: There is no such file.
-        SourceError: It is no video.
+        SourceError: It is no recording.
     """
-    shown = uri.removeprefix(PREFIX)
-    kind = demo.SOURCE if demo.SOURCE.claims(shown) else file.SOURCE
-    return ReplaySource(kind.open(shown, options))
+    return ReplaySource(Recording(Path(uri.removeprefix(PREFIX)).expanduser()))
 
 
 SOURCE = SourceKind(
     name="replay",
     claims=lambda uri: uri.startswith(PREFIX),
     open=open_replay,
-    example="replay:clip.mp4",
+    example="replay:out.mkv",
 )

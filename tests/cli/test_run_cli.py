@@ -200,7 +200,7 @@ def test_signal_ends_with_a_summary(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 @pytest.mark.parametrize(
-    "sources", [("demo", "replay:demo"), ("replay:demo",), ("replay:demo", "replay:demo")]
+    "sources", [("demo", "realtime:demo"), ("realtime:demo",), ("realtime:demo", "realtime:demo")]
 )
 def test_signal_does_not_wait_for_the_grid(bundle: Bundle, sources: tuple[str, ...]) -> None:
     """Frames of the grid are two seconds apart; the signal takes hold at the next of any."""

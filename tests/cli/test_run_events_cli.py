@@ -247,7 +247,7 @@ def test_sigterm_ends_in_two_seconds_though_nobody_answers(tmp_path: Path) -> No
     path = tmp_path / "out.jsonl"
     with WebhookServer(never) as server:
         child = started(
-            *("run", "--source", "replay:" + str(demo_file(tmp_path)), "--backend", "cpu"),
+            *("run", "--source", "realtime:" + str(demo_file(tmp_path)), "--backend", "cpu"),
             *("--on", "0.3", "--output", f"jsonl:{path}", "--record-events", tmp_path / "films"),
             *("--webhook", server.url, "--webhook", f"http://127.0.0.1:{free_port()}/away"),
             *("--mqtt", f"mqtt://127.0.0.1:{free_port()}/door"),
@@ -327,7 +327,7 @@ def test_a_full_disk_costs_a_live_run_lines(
     try:
         began_s = time.time()
         done = called(
-            *("run", "--source", f"replay:{demo_file(tmp_path)}", "--backend", "cpu"),
+            *("run", "--source", f"realtime:{demo_file(tmp_path)}", "--backend", "cpu"),
             *("--format", "jsonl", "--output", f"jsonl:{folder}/out.jsonl", "--on", "0.2"),
             *("--max-windows", "40"),
             monkeypatch=monkeypatch,

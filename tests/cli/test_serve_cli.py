@@ -21,7 +21,7 @@ from tests.chromium import NEEDS_CHROMIUM, Chromium
 from tests.cli.command import NEEDS_ENGINES, ROOT, environment, failing
 from tests.http_client import connection, request
 
-SOURCE = "replay:demo"
+SOURCE = "realtime:demo"
 TOKEN = "0123456789abcdef0123456789abcdef"
 
 

@@ -16,7 +16,11 @@ import numpy as np
 import pytest
 
 from models.errors import SourceError
+from runtime.recording.recorded import RecordedSource
+from runtime.recording.recorder import Recorder
 from runtime.sources import SOURCES, FrameSource, SourceKind, camera, only_frames, open_source
+from tests.fakes import FakeSource
+from tests.recordings import opening, shown
 from tests.unit.test_runtime_sources_camera import OpenCvCamera
 from tests.video_files import Encoding, encode_video, numbered_picture, write_numbered
 
@@ -47,7 +51,15 @@ def _file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def _replay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    return f"replay:{write_numbered(tmp_path / 'clip.mp4', 12, fps=100.0)}"
+    recorder = Recorder(tmp_path / "out.mkv", opening())
+    frames = [shown(index, index / 10) for index in range(12)]
+    with RecordedSource(FakeSource(frames), recorder) as source:
+        assert len(list(source)) == 12
+    return f"replay:{tmp_path / 'out.mkv'}"
+
+
+def _realtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    return f"realtime:{write_numbered(tmp_path / 'clip.mp4', 12, fps=100.0)}"
 
 
 def _pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -84,6 +96,7 @@ def _pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 EXAMPLES: dict[str, Callable[[Path, pytest.MonkeyPatch], str]] = {
     "demo": _demo,
     "replay": _replay,
+    "realtime": _realtime,
     "camera": _camera,
     "csi": _csi,
     "pipe": _pipe,
@@ -233,7 +246,8 @@ def test_an_exception_in_the_reader_releases_too(uri: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", ["/nowhere/clip.mp4", "camera998", "replay:/nowhere/clip.mp4", ""]
+    "wrong",
+    ["/nowhere/clip.mp4", "camera998", "replay:/nowhere/out.mkv", "realtime:/nowhere/clip.mp4", ""],
 )
 def test_what_is_not_there_is_a_source_error(wrong: str) -> None:
     with pytest.raises(SourceError) as caught:

@@ -47,7 +47,7 @@ def test_the_command_is_what_a_user_would_type() -> None:
         threads=1,
     ).command()
     line = " ".join(words)
-    assert line.count("--source replay:/c.mp4") == 2
+    assert line.count("--source realtime:/c.mp4") == 2
     assert "--window 2.5 --stride 0.3125" in line
     assert "--backend cpu --precision fp32 --reuse off" in line
     assert line.endswith("--threads 1")

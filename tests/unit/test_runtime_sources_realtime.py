@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from runtime.records import Frame
-from runtime.sources.replay import Pace, ReplaySource
+from runtime.sources.realtime import Pace, RealtimeSource
 from tests.fakes import FakeSource, frame_at
 
 
@@ -26,29 +26,29 @@ def frames(count: int, *, every_s: float = 0.1, decode_ms: float = 0.0) -> list[
     return [frame_at(5.0 + i * every_s, i, decode_ms=decode_ms) for i in range(count)]
 
 
-def replayed(given: list[Frame], clock: Clock, *, queue_length: int = 8) -> ReplaySource:
+def in_real_time(given: list[Frame], clock: Clock, *, queue_length: int = 8) -> RealtimeSource:
     pace = Pace(clock=clock, sleep=clock.sleep, queue_length=queue_length)
-    return ReplaySource(FakeSource(given), pace)
+    return RealtimeSource(FakeSource(given), pace)
 
 
 def test_every_frame_comes_when_it_is_due() -> None:
     clock = Clock()
-    with replayed(frames(4), clock) as source:
+    with in_real_time(frames(4), clock) as source:
         seen = [(frame.index, round(clock.now_s, 6), round(frame.arrived_s, 6)) for frame in source]
     assert seen == [(i, round(100 + i * 0.1, 6), round(100 + i * 0.1, 6)) for i in range(4)]
     assert source.counts.dropped == 0
     assert source.live
-    assert source.description == "fake, replayed"
+    assert source.description == "fake, in real time"
 
 
 def test_a_frame_is_there_once_its_decoding_time_has_passed() -> None:
     clock = Clock()
-    source = replayed(frames(3, decode_ms=20.0), clock)
+    source = in_real_time(frames(3, decode_ms=20.0), clock)
     ages = [round(clock.now_s - frame.arrived_s, 6) for frame in source]
     assert ages == [0.02] * 3
 
 
-def read_slowly(source: ReplaySource, clock: Clock, *, takes_s: float) -> Iterator[int]:
+def read_slowly(source: RealtimeSource, clock: Clock, *, takes_s: float) -> Iterator[int]:
     for frame in source:
         yield frame.index
         clock.now_s += takes_s
@@ -56,7 +56,7 @@ def read_slowly(source: ReplaySource, clock: Clock, *, takes_s: float) -> Iterat
 
 def test_a_reader_that_is_late_once_loses_nothing() -> None:
     clock = Clock()
-    source = replayed(frames(20), clock)
+    source = in_real_time(frames(20), clock)
     seen = []
     for frame in source:
         seen.append(frame.index)
@@ -68,7 +68,7 @@ def test_a_reader_that_is_late_once_loses_nothing() -> None:
 
 def test_a_reader_that_is_too_slow_loses_the_oldest() -> None:
     clock = Clock()
-    source = replayed(frames(100), clock, queue_length=3)
+    source = in_real_time(frames(100), clock, queue_length=3)
     seen = list(read_slowly(source, clock, takes_s=0.25))
     assert seen[0] == 0
     assert seen == sorted(set(seen))
@@ -79,7 +79,7 @@ def test_a_reader_that_is_too_slow_loses_the_oldest() -> None:
 
 def test_unwanted_frames_are_not_waited_for() -> None:
     clock = Clock()
-    source = replayed(frames(6), clock)
+    source = in_real_time(frames(6), clock)
     asked: list[float] = []
 
     def wanted(time_s: float) -> bool:
@@ -95,7 +95,7 @@ def test_unwanted_frames_are_not_waited_for() -> None:
 def test_closing_ends_it_and_closes_the_file() -> None:
     clock = Clock()
     inner = FakeSource(frames(5))
-    source = ReplaySource(inner, Pace(clock=clock, sleep=clock.sleep))
+    source = RealtimeSource(inner, Pace(clock=clock, sleep=clock.sleep))
     reading = iter(source)
     next(reading)
     source.close()
