@@ -25,7 +25,7 @@ class Rung:
     """What is computed.
 
     Attributes:
-        every: Of the windows, every so manieth.
+        every: Of so many windows, one.
         model: By which model; 0 is the one that was asked for, each further one is cheaper.
     """
 

@@ -18,13 +18,13 @@ TIMES = st.lists(st.floats(0.01, 0.3) | st.floats(0.5, 3.0), min_size=1, max_siz
     lambda steps: list(accumulate(steps))
 )
 SCHEDULE = st.lists(st.sampled_from([1, 2, 4]), min_size=1, max_size=12)
-"""Of the windows, every so manieth; each for ten frames, again from the start when it is over."""
+"""Of so many windows one is taken, each for ten frames; again from the start when it is over."""
 
 
 def sampled(
     sampler: GridSampler | ClipSampler, times_s: list[float], schedule: list[int]
 ) -> list[tuple[Clip, int]]:
-    """Clips, and every how manieth window was taken when they came."""
+    """Clips, and of how many windows one was taken when they came."""
     found: list[tuple[Clip, int]] = []
     for frame in frames_at(times_s):
         sampler.take_every = schedule[frame.index // 10 % len(schedule)]
