@@ -16,7 +16,7 @@ from runtime.stream_model import Scores, StreamModel
 
 logger = logging.getLogger(__name__)
 
-_JOIN_S = 1.0
+_JOIN_S = 0.5
 """A run that is stopped does not wait longer for a model that is being opened."""
 
 
