@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from models.errors import SourceError
 from runtime.chosen_frames import Choose, ChosenFrames
 from runtime.sources import (
@@ -12,13 +10,16 @@ from runtime.sources import (
     demo,
     file,
     folder,
+    http_video,
     list_file,
     pipe,
     realtime,
     replay,
+    rtsp,
     sequence,
     wildcard,
 )
+from runtime.sources.address import masked, scheme_of
 from runtime.sources.base import FrameSource, SourceKind, Wanted, only_frames
 from runtime.sources.options import SourceOptions
 from runtime.sources.replay import repeats_live, unfinished
@@ -42,6 +43,8 @@ SOURCES: tuple[SourceKind, ...] = (
     realtime.SOURCE,
     camera.SOURCE,
     csi.SOURCE,
+    rtsp.SOURCE,
+    http_video.SOURCE,
     pipe.SOURCE,
     folder.SOURCE,
     wildcard.SOURCE,
@@ -50,14 +53,6 @@ SOURCES: tuple[SourceKind, ...] = (
     file.SOURCE,
 )
 """In the order in which they are asked; `file` claims whatever is left."""
-
-_STREAM = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://")
-_CREDENTIALS = re.compile(r"(?<=://)[^/@]*@")
-
-
-def masked(uri: str) -> str:
-    """An address without its user and password, fit for messages and logs."""
-    return _CREDENTIALS.sub("***@", uri)
 
 
 def chosen_frames(uri: str, choose: Choose) -> ChosenFrames | None:
@@ -71,7 +66,7 @@ def chosen_frames(uri: str, choose: Choose) -> ChosenFrames | None:
         None where a source has to be opened and read through: it cannot be counted otherwise,
         might be damaged, or cannot be opened.
     """
-    if _STREAM.match(uri):
+    if scheme_of(uri) is not None:
         return None
     chosen = next(kind for kind in SOURCES if kind.claims(uri)).chosen
     return None if chosen is None else chosen(uri, choose)
@@ -82,17 +77,18 @@ def open_source(uri: str, options: SourceOptions | None = None) -> FrameSource:
 
     Args:
         uri: As the user wrote it: "demo", "camera0", "0", "/dev/video0", the path of a file, or
-            "replay:" and a file that is to be shown as by a camera.
+            "realtime:" and a file that is to be shown as by a camera, "replay:" and a recording.
         options: How it is read; None for the usual.
 
     Raises:
         SourceNotFound: The file or device does not exist.
-        SourceError: It exists and cannot be used, or is a network stream.
+        SourceError: It exists and cannot be used, or is a kind of stream that is not
+            read here.
     """
-    if _STREAM.match(uri):
+    kind = next(kind for kind in SOURCES if kind.claims(uri))
+    if scheme_of(uri) is not None and kind not in (rtsp.SOURCE, http_video.SOURCE):
         raise SourceError(
-            f"{masked(uri)} is a network stream, and this version reads only files and cameras.",
+            f"{masked(uri)} is a kind of stream that is not read here.",
             hint="Sources: " + ", ".join(kind.example for kind in SOURCES),
         )
-    kind = next(kind for kind in SOURCES if kind.claims(uri))
     return kind.open(uri, options or SourceOptions())

@@ -27,6 +27,10 @@ class CameraOptions:
     pixel_format: str | None = None
 
 
+RtspTransport = Literal["tcp", "udp", "multicast", "http"]
+"""How the pictures of an RTSP server come: over the connection itself, or beside it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceOptions:
     """How a source is opened and read; a kind looks at what concerns it.
@@ -41,6 +45,7 @@ class SourceOptions:
         frozen_after_s: Seconds without any change after which the picture of a live source counts
             as frozen; None: never.
         camera: What is asked of cameras.
+        rtsp_transport: Of RTSP servers.
         loop: Play what ends again from its beginning, for ever.
         picture_fps: Pictures per second of those that are files of their own.
         raw: How pictures without a container are laid out; None where there is a container.
@@ -53,6 +58,7 @@ class SourceOptions:
     read_timeout_s: float = 5.0
     frozen_after_s: float | None = 20.0
     camera: CameraOptions = CameraOptions()
+    rtsp_transport: RtspTransport = "tcp"
     loop: bool = False
     picture_fps: float = 25.0
     raw: RawVideo | None = None

@@ -1,0 +1,41 @@
+"""Video over HTTP: MJPEG of cameras, HLS, and files, which are played in real time."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from runtime.sources.address import address_from_uri, scheme_of
+from runtime.sources.base import FrameSource, SourceKind
+from runtime.sources.live import open_live
+from runtime.sources.network import NetworkConnection, Way
+from runtime.sources.options import SourceOptions
+
+_WAY = Way(
+    options={"analyzeduration": "1000000", "fpsprobesize": "0"},
+    # A playlist may point elsewhere, but never to files of this machine.
+    protocols="http,https,tcp,tls,crypto,httpproxy",
+    ends=True,
+)
+
+
+def open_http(uri: str, options: SourceOptions) -> FrameSource:
+    """Open "http://" or "https://".
+
+    Args:
+        uri: May hold user and password.
+        options: How it is read.
+
+    Raises:
+        SourceError: The address is wrong, the server refuses, or it gives no video.
+    """
+    address = address_from_uri(uri)
+    connect = partial(NetworkConnection, address, _WAY, options)
+    return open_live(connect, name=address.shown, options=options)
+
+
+SOURCE = SourceKind(
+    name="http",
+    claims=lambda uri: scheme_of(uri) in ("http", "https"),
+    open=open_http,
+    example="http://192.168.1.20/video.mjpg",
+)
