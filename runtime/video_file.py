@@ -209,5 +209,8 @@ def shown_size(frame: VideoFrame) -> tuple[int, int]:
 
 
 def lenient(version: str) -> dict[str, str]:
-    """Arguments of `av.open` with which titles that are not UTF-8 are no error; PyAV 19 needs none any more."""
+    """Arguments of `av.open` with which titles that are not UTF-8 are no error.
+
+    PyAV 19 needs none any more.
+    """
     return {"metadata_errors": "replace"} if int(version.split(".")[0]) < 19 else {}
