@@ -97,6 +97,7 @@ class Decoding:
             held=clip.held,
             resets=clip.resets,
             probabilities=np.array(probabilities(scores, self.card.output)),
+            file=clip.frames[-1].file,
         )
 
 

@@ -15,6 +15,7 @@ from runtime.closing import Closeable, ClosesOnExit
 from runtime.frame_account import FrameAccount
 from runtime.preprocess import Preparation
 from runtime.records import Clip, Frame, SourceEvent
+from runtime.sampling_in_turn import SamplersInTurn
 from runtime.sources import FrameSource, repeats_live, unfinished
 
 QUEUED_FRAMES = 4
@@ -58,11 +59,13 @@ class Stream:
     Attributes:
         source: Read to its end; not closed.
         sampler: Fresh.
+        turns: The same, where a source of several videos is to be cut video by video.
         account: Of its frames; filled by the loop.
     """
 
     source: FrameSource
     sampler: Sampler
+    turns: SamplersInTurn | None = None
     account: FrameAccount = field(default_factory=FrameAccount)
 
 
@@ -150,7 +153,7 @@ class _Reader:
     def __init__(
         self, stream: Stream, number: int, preparation: Preparation, watch: FrameWatch | None
     ) -> None:
-        self._sampler = stream.sampler
+        self._sampler, self._turns = stream.sampler, stream.turns
         self.source, self.account = stream.source, stream.account
         self._number = number
         self._preparation = preparation
@@ -162,6 +165,8 @@ class _Reader:
         try:
             for item in self.source.frames(self._wanted):
                 if isinstance(item, SourceEvent):
+                    if self._turns is not None and item.begins_video:
+                        self._turns.expect()
                     yield Arrival(stream=self._number, event=item)
                 else:
                     yield self._arrival(item)

@@ -75,7 +75,7 @@ class _Lane:
         self.ended = False
         self.failure: SourceError | None = None
         self.dropped: int | None = None
-        self._sampler = stream.sampler
+        self._sampler, self._turns = stream.sampler, stream.turns
         self._account = stream.account
         self._number = number
         self._watch = watch
@@ -98,6 +98,8 @@ class _Lane:
             self._end(arrival)
         elif arrival.event is not None:
             self._begun = True
+            if self._turns is not None and arrival.event.begins_video:
+                self.clips.extend(self._turns.begin())
             self._untold.append(arrival.event)
         else:
             self._begun = True

@@ -77,6 +77,11 @@ class SourceEvent:
     breaks: bool
     lasted_s: float | None = None
 
+    @property
+    def begins_video(self) -> bool:
+        """Whether behind it comes another video, or the same one from its beginning."""
+        return self.breaks and self.kind in ("file", "loop")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceCounts:

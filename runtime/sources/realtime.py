@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from runtime.closing import ClosesOnExit
-from runtime.records import Frame, SourceCounts
-from runtime.sources import demo, file
+from runtime.records import Frame, SourceCounts, SourceEvent
+from runtime.sources import demo, file, folder, list_file, sequence, wildcard
 from runtime.sources.base import FrameSource, SourceKind, Wanted, only_frames
 from runtime.sources.options import SourceOptions
 from runtime.sources.waiting_pictures import QUEUE_LENGTH
@@ -53,7 +53,7 @@ class RealtimeSource(ClosesOnExit):
     def __init__(self, source: FrameSource, pace: Pace | None = None) -> None:
         self._source = source
         self._pace = pace or Pace()
-        self._waiting: deque[Frame] = deque()
+        self._waiting: deque[Frame | SourceEvent] = deque()
         self._starts_s: float | None = None
         self._interrupted = False
         self.description = f"{source.description}, in real time"
@@ -73,10 +73,10 @@ class RealtimeSource(ClosesOnExit):
 
     def __iter__(self) -> Iterator[Frame]:
         """All frames."""
-        return self.frames()
+        return only_frames(self.frames())
 
-    def frames(self, wanted: Wanted | None = None) -> Iterator[Frame]:
-        """Wanted frames, each when it is due.
+    def frames(self, wanted: Wanted | None = None) -> Iterator[Frame | SourceEvent]:
+        """Wanted frames, each when it is due, and what befalls the file in its place among them.
 
         Args:
             wanted: Asked in the reader's thread, except for the frames that wait already.
@@ -85,21 +85,28 @@ class RealtimeSource(ClosesOnExit):
             SourceError: The file cannot be read (any more).
         """
         if wanted is not None:
-            kept = [frame for frame in self._waiting if wanted(frame.time_s)]
+            kept = [
+                item
+                for item in self._waiting
+                if isinstance(item, SourceEvent) or wanted(item.time_s)
+            ]
             self._skipped += len(self._waiting) - len(kept)
             self._waiting = deque(kept)
-        coming = only_frames(self._source.frames(wanted))
+        coming = self._source.frames(wanted)
         while True:
             self._take_in(coming)
             if not self._waiting:
                 return
-            frame = self._waiting.popleft()
-            due_s = self._due_s(frame)
-            self._sleep_until(due_s + frame.decode_ms / 1e3)
+            item = self._waiting.popleft()
+            if isinstance(item, SourceEvent):
+                yield item
+                continue
+            due_s = self._due_s(item)
+            self._sleep_until(due_s + item.decode_ms / 1e3)
             if self._interrupted:
                 return
             self._delivered += 1
-            yield replace(frame, arrived_s=due_s)
+            yield replace(item, arrived_s=due_s)
 
     def interrupt(self) -> None:
         """Let `frames` end soon."""
@@ -111,16 +118,22 @@ class RealtimeSource(ClosesOnExit):
         self._waiting.clear()
         self._source.close()
 
-    def _take_in(self, coming: Iterator[Frame]) -> None:
-        """Read until a frame is not due yet, and drop the oldest if too many are."""
-        while not self._waiting or self._due_s(self._waiting[-1]) <= self._pace.clock():
+    def _take_in(self, coming: Iterator[Frame | SourceEvent]) -> None:
+        """Read until a frame is not due yet, and drop the oldest if too many are.
+
+        Nothing is read beyond an event until that was handed out.
+        """
+        while not self._waiting or self._is_due(self._waiting[-1]):
             if len(self._waiting) > self._pace.queue_length:
                 self._waiting.popleft()
                 self._dropped += 1
-            frame = next(coming, None)
-            if frame is None:
+            item = next(coming, None)
+            if item is None:
                 return
-            self._waiting.append(frame)
+            self._waiting.append(item)
+
+    def _is_due(self, item: Frame | SourceEvent) -> bool:
+        return isinstance(item, Frame) and self._due_s(item) <= self._pace.clock()
 
     def _sleep_until(self, until_s: float) -> None:
         """Wait, and look now and then whether it is time to stop."""
@@ -133,15 +146,25 @@ class RealtimeSource(ClosesOnExit):
         return self._starts_s + frame.time_s
 
 
+_SHOWN = (
+    demo.SOURCE,
+    folder.SOURCE,
+    wildcard.SOURCE,
+    sequence.SOURCE,
+    list_file.SOURCE,
+    file.SOURCE,
+)
+
+
 def open_realtime(uri: str, options: SourceOptions) -> FrameSource:
-    """Open "realtime:demo" or "realtime:FILE".
+    """Open "realtime:" and demo, a file, or several.
 
     Raises:
         SourceNotFound: There is no such file.
         SourceError: It is no video.
     """
     shown = uri.removeprefix(PREFIX)
-    kind = demo.SOURCE if demo.SOURCE.claims(shown) else file.SOURCE
+    kind = next(kind for kind in _SHOWN if kind.claims(shown))
     return RealtimeSource(kind.open(shown, options))
 
 

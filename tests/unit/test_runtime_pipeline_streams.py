@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,12 +14,14 @@ from models.card import ModelCard
 from models.errors import SourceError
 from runtime.clip_classifier import Decoding
 from runtime.feed import QUEUED_FRAMES
-from runtime.grid import grid_spec
-from runtime.pipeline import FrameWatch, classify_streams
+from runtime.grid import GridSampler, grid_spec
+from runtime.pipeline import FrameWatch, Stream, classify_streams
 from runtime.preprocess import Preparation
-from runtime.records import Clip, Frame, SourceEvent, SourceEventKind
+from runtime.records import Clip, Frame, Prediction, SourceEvent, SourceEventKind
+from runtime.sampling_in_turn import SamplersInTurn
 from runtime.session import Tensor
-from runtime.sources import Wanted
+from runtime.sources import SourceOptions, Wanted
+from runtime.sources.playlist import Entry, Playlist
 from runtime.stream_model import Scores, WholeClips
 from tests.fakes import FakeSession, FakeSource, frame_at, picture_of
 from tests.streams import classified, sliding
@@ -248,3 +251,42 @@ def test_stopping_frees_the_sources(card: ModelCard) -> None:
     left = [source.counts.delivered for source in sources]
     time.sleep(0.05)
     assert left == [source.counts.delivered for source in sources] != [10_000] * 3
+
+
+@pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside another"])
+def test_videos_of_one_stream_are_cut_one_by_one(card: ModelCard, beside: bool) -> None:
+    def video(count: int, offset: int) -> FakeSource:
+        return FakeSource(grey_frames(count, offset=offset))
+
+    def fresh() -> GridSampler:
+        return GridSampler(SPEC, rule="centre", short=True)
+
+    lengths = [(60, 0), (12, 60), (60, 80)]
+    expected = []
+    for count, offset in lengths:
+        stream = Stream(source=video(count, offset), sampler=fresh())
+        expected += [p.top for p in classified(stream, FakeSession(brightness), card)]
+    entries = [
+        Entry(name=f"{offset}.mp4", open=partial(video, count, offset)) for count, offset in lengths
+    ]
+    turns = SamplersInTurn(fresh)
+    source = Playlist(entries, title="clips", options=SourceOptions())
+    streams = [Stream(source=source, sampler=turns, turns=turns)]
+    if beside:
+        streams.append(sliding(video(75, 0), card, SPEC))
+    told: list[tuple[str, int]] = []
+    watch = FrameWatch(
+        on_frame=lambda frame, stream: None,
+        on_event=lambda event, stream: told.append((event.text, len(found))),
+    )
+    found: list[Prediction] = []
+    for prediction in classified(streams, FakeSession(brightness), card, watch=watch):
+        if prediction.stream == 0:
+            found.append(prediction)
+    assert [p.top for p in found] == expected
+    assert [p.index for p in found] == list(range(len(expected)))
+    files = [p.file for p in found]
+    assert files == ["0.mp4"] * 6 + ["60.mp4"] + ["80.mp4"] * 6
+    assert [p.resets for p in found] == [0] * 13
+    # Each is told of behind the last window of the one before.
+    assert told == [("1 of 3: 0.mp4", 0), ("2 of 3: 60.mp4", 6), ("3 of 3: 80.mp4", 7)]

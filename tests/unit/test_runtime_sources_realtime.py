@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from runtime.records import Frame
+from runtime.records import Frame, SourceEvent
+from runtime.sources import only_frames
 from runtime.sources.realtime import Pace, RealtimeSource
 from tests.fakes import FakeSource, frame_at
 
@@ -86,10 +87,32 @@ def test_unwanted_frames_are_not_waited_for() -> None:
         asked.append(round(time_s, 6))
         return round(time_s * 10) % 2 == 0
 
-    assert [frame.index for frame in source.frames(wanted)] == [0, 2, 4]
+    assert [frame.index for frame in only_frames(source.frames(wanted))] == [0, 2, 4]
     assert asked == [round(5 + i * 0.1, 6) for i in range(6)]
     assert source.counts.skipped == 3
     assert len(clock.slept) == 2
+
+
+def test_events_come_in_their_places_and_nobody_is_asked_beyond_them() -> None:
+    clock = Clock()
+    turn = SourceEvent(kind="file", text="next", time_s=5.2, at_s=0.0, delivers=True, breaks=True)
+    first, second = frames(2), [frame_at(5.2, 2), frame_at(5.3, 3)]
+    source = RealtimeSource(
+        FakeSource([*first, turn, *second]), Pace(clock=clock, sleep=clock.sleep)
+    )
+    asked: list[float] = []
+
+    def wanted(time_s: float) -> bool:
+        asked.append(round(time_s, 6))
+        return True
+
+    told: list[str | int] = []
+    for item in source.frames(wanted):
+        if isinstance(item, SourceEvent):
+            assert asked == [5.0, 5.1]
+        told.append(item.text if isinstance(item, SourceEvent) else item.index)
+        clock.now_s += 0.3
+    assert told == [0, 1, "next", 2, 3]
 
 
 def test_closing_ends_it_and_closes_the_file() -> None:
