@@ -14,6 +14,7 @@ from edge_cli.summary import latency_ms
 if TYPE_CHECKING:
     from runtime.degrade.news import DegradeNews
     from runtime.outputs import EventNews
+    from runtime.outputs.run_end import RunEnd
     from runtime.records import Prediction, SourceEvent
 
 _WIDEST_LABEL = 28
@@ -51,6 +52,9 @@ class Renderer(Protocol):
 
     def source_event(self, event: SourceEvent, stream: int) -> str:
         """One line, with its newline; empty in a format that has none about sources."""
+
+    def ended(self, end: RunEnd) -> str:
+        """One line about the end of the run; empty in a format without such."""
 
     def degraded(self, news: DegradeNews) -> str:
         """One line, with its newline; empty in a format that has none about steps of the ladder."""
@@ -103,6 +107,10 @@ class TextLines:
 
     def source_event(self, event: SourceEvent, stream: int) -> str:
         """Nothing: people are told on stderr."""
+        return ""
+
+    def ended(self, end: RunEnd) -> str:
+        """Nothing: the summary says it."""
         return ""
 
     def degraded(self, news: DegradeNews) -> str:
@@ -177,6 +185,12 @@ class JsonLines:
         record = source_record(event, stream, self._header.sources[stream])
         return _json_line({"type": "source", **record})
 
+    def ended(self, end: RunEnd) -> str:
+        """How the run ended."""
+        from runtime.outputs.run_end import end_record
+
+        return _json_line({"type": "end", **end_record(end, self._header.sources)})
+
     def degraded(self, news: DegradeNews) -> str:
         """A step of the ladder."""
         from runtime.degrade.news import degrade_record
@@ -228,6 +242,10 @@ class CsvRows:
         """Nothing: rows are windows."""
         return ""
 
+    def ended(self, end: RunEnd) -> str:
+        """Nothing: rows are windows."""
+        return ""
+
     def degraded(self, news: DegradeNews) -> str:
         """Nothing: rows are windows."""
         return ""
@@ -264,6 +282,10 @@ class EventCsvRows:
         return _csv_line(list(event_record(news).values()))
 
     def source_event(self, event: SourceEvent, stream: int) -> str:
+        """Nothing: rows are events."""
+        return ""
+
+    def ended(self, end: RunEnd) -> str:
         """Nothing: rows are events."""
         return ""
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from runtime.events import EventChange, EventWatch
     from runtime.outputs import FrameOutput, Output
     from runtime.outputs.clips import EventClips
+    from runtime.outputs.run_end import RunEnd
     from runtime.records import Frame, Prediction, SourceEvent
     from runtime.sampling import WindowSpec
     from runtime.sources import FrameSource
@@ -183,6 +184,12 @@ class RunSinks:
             self._finished = True
             for change in self._watch.finish():
                 self._tell_event(change, age_s=0.0)
+
+    def ended(self, end: RunEnd) -> None:
+        """Tell how the run ended."""
+        for output in self._outputs:
+            with contextlib.suppress(*(() if end.reason != "failed" else (OSError,))):
+                output.ended(end)
 
     def check_seen(self) -> None:
         """Fail if what `--until` waits for was not seen.

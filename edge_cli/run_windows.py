@@ -15,11 +15,14 @@ if TYPE_CHECKING:
 
     from edge_cli.run_model import Running
     from edge_cli.run_request import RunRequest
+    from edge_cli.run_sinks import RunSinks
     from edge_cli.stop import StopRequest
+    from edge_cli.summary import RunSummary
     from models.bundle import Bundle
     from models.spec import ClipSpec
     from runtime.feed import Sampler
     from runtime.grid import GridSpec, Neighbours
+    from runtime.outputs.run_end import EndReason
     from runtime.records import Prediction
     from runtime.sampling import WindowSpec
     from runtime.sources import FrameSource
@@ -167,6 +170,7 @@ def run_windows(
                 stopped=lambda: stop.received,
             ),
         )
+        reason: EndReason = "failed"
         try:
             try:
                 for prediction in _limited(predictions, request.max_windows):
@@ -182,12 +186,26 @@ def run_windows(
                 predictions.close()
             sinks.stopped = stop.received
             sinks.finish()
+            reason = _reason(request, sinks, summary)
         finally:
+            for source in sources:
+                source.close()
             live = [source.counts.dropped for source in sources if source.live]
-            say(summary.line(dropped=sum(live) if live else None))
+            broken = sum(source.counts.broken for source in sources)
+            say(summary.line(dropped=sum(live) if live else None, broken=broken))
+            sinks.ended(summary.end(reason, streams))
             if not summary.windows and windows.grid and any(one.sampler.gaps for one in streams):
                 say(_only_gaps(windows.grid))
     sinks.check_seen()
+
+
+def _reason(request: RunRequest, sinks: RunSinks, summary: RunSummary) -> EndReason:
+    """Why a run ended that did not fail."""
+    if sinks.stopped:
+        return "stopped"
+    if sinks.reached:
+        return "event"
+    return "limit" if summary.windows == request.max_windows else "ended"
 
 
 def _only_gaps(grid: GridSpec) -> str:

@@ -8,6 +8,10 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runtime.feed import Stream
+    from runtime.outputs.run_end import EndReason, RunEnd
     from runtime.records import Prediction
 
 _STEP = 1.01
@@ -54,6 +58,7 @@ class RunSummary:
         self._reusing = 0
         self._resets: dict[int, int] = {}
         self._below = 0
+        self._by_stream: Counter[int] = Counter()
 
     def add(self, prediction: Prediction) -> None:
         """Count a window."""
@@ -65,19 +70,46 @@ class RunSummary:
             self._reusing += 1
         self._resets[prediction.stream] = prediction.resets
         self._below += bool(prediction.level)
+        self._by_stream[prediction.stream] += 1
 
     @property
     def windows(self) -> int:
         """Windows so far."""
         return self._latencies.count
 
-    def line(self, *, dropped: int | None) -> str:
+    @property
+    def seconds(self) -> float:
+        """Time since it began to count."""
+        return time.monotonic() - self._started_s
+
+    def end(self, reason: EndReason, streams: Sequence[Stream]) -> RunEnd:
+        """How the run ended.
+
+        Args:
+            reason: Why.
+            streams: Their sources are closed.
+        """
+        from runtime.outputs.run_end import RunEnd, StreamEnd
+
+        return RunEnd(
+            reason=reason,
+            seconds=self.seconds,
+            streams=tuple(
+                StreamEnd.of(
+                    stream, windows=self._by_stream[number], gaps=self._resets.get(number, 0)
+                )
+                for number, stream in enumerate(streams)
+            ),
+        )
+
+    def line(self, *, dropped: int | None, broken: int = 0) -> str:
         """The summary.
 
         Args:
             dropped: Frames dropped; None when the source drops none.
+            broken: Frames that could not be decoded.
         """
-        seconds = time.monotonic() - self._started_s
+        seconds = self.seconds
         count = self.windows
         parts = [f"{count} window{'s' * (count != 1)} in {seconds:.1f} s"]
         if count:
@@ -96,4 +128,6 @@ class RunSummary:
             )
         if dropped is not None:
             parts.append(f"{dropped} frame{'s' * (dropped != 1)} dropped")
+        if broken:
+            parts.append(f"{broken} frame{'s' * (broken != 1)} damaged")
         return "summary: " + "; ".join(parts)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from runtime.annotate import AnnotatedVideo
     from runtime.degrade.news import DegradeNews
     from runtime.outputs import EventNews, FrameOutput
+    from runtime.outputs.run_end import RunEnd
     from runtime.records import Frame, Prediction, ScoredLabel, SourceEvent
     from runtime.sources import FrameSource
 
@@ -47,6 +48,9 @@ class SavedVideo:
             self._newest = ()
 
     def degraded(self, news: DegradeNews) -> None:
+        """Films do not show it."""
+
+    def ended(self, end: RunEnd) -> None:
         """Films do not show it."""
 
     def wants_frame(self, stream: int) -> bool:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from runtime.degrade.news import DegradeNews
     from runtime.outputs import EventNews
     from runtime.outputs.courier import Courier, Transport
+    from runtime.outputs.run_end import RunEnd
     from runtime.records import Prediction, SourceEvent
 
 TOKEN = "EDGECLS_WEBHOOK_TOKEN"
@@ -61,6 +62,9 @@ class DeliveredEvents:
 
     def degraded(self, news: DegradeNews) -> None:
         """Steps of the ladder are not sent."""
+
+    def ended(self, end: RunEnd) -> None:
+        """The end of a run is not sent."""
 
     def close(self, *, grace_s: float) -> None:
         """Send what can be sent in that time; the rest stays in the queue."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from runtime.degrade.news import DegradeNews
     from runtime.outputs import EventNews
     from runtime.outputs.line_file import Sync, WhenFull
+    from runtime.outputs.run_end import RunEnd
     from runtime.records import Prediction, SourceEvent
 
 CSV_KINDS = ("csv", "events-csv")
@@ -56,6 +57,10 @@ class StdoutLines:
     def degraded(self, news: DegradeNews) -> None:
         """Write a step of the ladder."""
         self._write(self._renderer.degraded(news))
+
+    def ended(self, end: RunEnd) -> None:
+        """Write how the run ended."""
+        self._write(self._renderer.ended(end))
 
     def close(self, *, grace_s: float) -> None:
         """Nothing is held."""
@@ -122,6 +127,10 @@ class FileLines:
     def degraded(self, news: DegradeNews) -> None:
         """Append a step of the ladder."""
         self._file.write(self._renderer.degraded(news), important=True)
+
+    def ended(self, end: RunEnd) -> None:
+        """Append how the run ended."""
+        self._file.write(self._renderer.ended(end), important=True)
 
     def close(self, *, grace_s: float) -> None:
         """Close the file."""

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from runtime.degrade.news import DegradeNews
 from runtime.events import EventChange
+from runtime.outputs.run_end import RunEnd
 from runtime.records import Frame, Prediction, SourceEvent
 
 
@@ -55,6 +56,13 @@ class Output(Protocol):
 
     def degraded(self, news: DegradeNews) -> None:
         """Take a step of the ladder, up or down.
+
+        Raises:
+            OutputError: As above.
+        """
+
+    def ended(self, end: RunEnd) -> None:
+        """Take how the run ended; nothing but `close` comes after it.
 
         Raises:
             OutputError: As above.

@@ -19,6 +19,7 @@ from models.errors import MissingExtra, OutputError
 from runtime.closing import ClosesOnExit
 from runtime.degrade.news import DegradeNews
 from runtime.outputs.base import EventNews
+from runtime.outputs.run_end import RunEnd
 from runtime.outputs.window_process import END, HEADLESS, NEXT, NO_DISPLAY, READY, message
 from runtime.records import Frame, Picture, Prediction, ScoredLabel, SourceEvent
 
@@ -123,6 +124,9 @@ class Windows(ClosesOnExit):
 
     def degraded(self, news: DegradeNews) -> None:
         """Windows do not show it."""
+
+    def ended(self, end: RunEnd) -> None:
+        """Windows close with the run."""
 
     def wants_frame(self, stream: int) -> bool:
         """Whether it is time for another picture."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from runtime.closing import ClosesOnExit
 from runtime.degrade.news import DegradeNews
 from runtime.outputs import EventNews
+from runtime.outputs.run_end import RunEnd
 from runtime.records import Frame, Prediction, SourceEvent
 from runtime.serve.board import BoardEvent, LiveBoard
 from runtime.serve.server import WatchServer
@@ -90,6 +91,9 @@ class PageOutput(ClosesOnExit):
     def degraded(self, news: DegradeNews) -> None:
         """Show at which level the run is."""
         self.board.degraded(news.step.level, news.text)
+
+    def ended(self, end: RunEnd) -> None:
+        """The page ends with the run."""
 
     def _gap(self, before: Prediction, after: Prediction) -> None:
         """Show the time from the end of one window to the beginning of the next."""

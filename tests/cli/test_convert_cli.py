@@ -69,7 +69,7 @@ def test_convert_inspect_verify_run(checkpoint: Path, tmp_path: Path) -> None:
     assert verified.returncode == 0, verified.stderr
     run = edgecls("run", bundle, "--source", "demo", "--format", "jsonl", "--max-windows", "2")
     assert run.returncode == 0, run.stderr
-    header, *windows = map(json.loads, run.stdout.splitlines())
+    header, *windows, _ = map(json.loads, run.stdout.splitlines())
     assert header["family"] == "pp-tsmv2"
     assert len(windows) == 2
     assert {one["label"] for one in windows[0]["top"]} == set(labels.read_text().split())

@@ -38,7 +38,7 @@ def test_text(bundle: Bundle, video: Path) -> None:
 def test_jsonl_defaults(bundle: Bundle, video: Path) -> None:
     done = edgecls("run", bundle.path, "-s", video, "--format", "jsonl", "--backend", "cpu")
     assert done.returncode == 0, done.stderr
-    header, *windows = map(json.loads, done.stdout.splitlines())
+    header, *windows, _ = map(json.loads, done.stdout.splitlines())
     assert header["type"] == "header"
     assert (header["backend"], header["precision"]) == ("cpu", "fp32")
     assert header["engine"].startswith("onnxruntime ")
@@ -67,7 +67,7 @@ def test_jsonl_defaults(bundle: Bundle, video: Path) -> None:
 
 def test_windowed(bundle: Bundle, video: Path) -> None:
     words = ("run", bundle.path, "-s", video, "--format", "jsonl", "--sampling", "windowed")
-    header, *windows = map(json.loads, edgecls(*words).stdout.splitlines())
+    header, *windows, _ = map(json.loads, edgecls(*words).stdout.splitlines())
     assert (header["stride_s"], header["grid"]) == (0.1, None)
     assert len(windows) == 21, "3 s of video, 1 s windows, 0.1 s apart"
     assert {window["held"] for window in windows} == {None}
@@ -76,7 +76,7 @@ def test_windowed(bundle: Bundle, video: Path) -> None:
 def test_a_stride_that_is_rounded_is_told(bundle: Bundle, video: Path) -> None:
     words = ("run", bundle.path, "-s", video, "--format", "jsonl", "--stride")
     done = edgecls(*words, 0.12)
-    header, *windows = map(json.loads, done.stdout.splitlines())
+    header, *windows, _ = map(json.loads, done.stdout.splitlines())
     assert header["stride_s"] == pytest.approx(0.125)
     assert (header["grid"]["phases"], header["grid"]["stride_asked_s"]) == (2, 0.12)
     assert len(windows) == 17
@@ -86,7 +86,7 @@ def test_a_stride_that_is_rounded_is_told(bundle: Bundle, video: Path) -> None:
 
 def test_several_sources(bundle: Bundle, video: Path) -> None:
     words = ("run", bundle.path, "-s", video, "-s", "demo", "--max-windows", 6)
-    header, *windows = map(json.loads, edgecls(*words, "--format", "jsonl").stdout.splitlines())
+    header, *windows, _ = map(json.loads, edgecls(*words, "--format", "jsonl").stdout.splitlines())
     assert [one["source"] for one in header["sources"]] == [str(video), "demo"]
     assert [(one["stream"], one["index"]) for one in windows] == [
         (stream, index) for index in range(3) for stream in (0, 1)
@@ -94,7 +94,7 @@ def test_several_sources(bundle: Bundle, video: Path) -> None:
     assert [one["source"] for one in windows[:2]] == [str(video), "demo"]
     assert {one["batch"] for one in windows} == {2}
     alone = edgecls("run", bundle.path, "-s", "demo", "--format", "jsonl", "--max-windows", 3)
-    expected = [json.loads(line)["top"] for line in alone.stdout.splitlines()[1:]]
+    expected = [json.loads(line)["top"] for line in alone.stdout.splitlines()[1:-1]]
     found = [one["top"] for one in windows if one["stream"] == 1]
     for one, other in zip(found, expected, strict=True):
         assert [each["label"] for each in one] == [each["label"] for each in other]
@@ -117,18 +117,18 @@ def test_both_engines_say_the_same(bundle: Bundle, video: Path) -> None:
 def test_top_threshold_and_max_windows(bundle: Bundle, video: Path) -> None:
     words = ("run", bundle.path, "-s", video, "--format", "jsonl", "--max-windows", 3)
     done = edgecls(*words, "--top", 1)
-    windows = [json.loads(line) for line in done.stdout.splitlines()[1:]]
+    windows = [json.loads(line) for line in done.stdout.splitlines()[1:-1]]
     assert [len(window["top"]) for window in windows] == [1, 1, 1]
     done = edgecls(*words, "--threshold", 0.5)
-    windows = [json.loads(line) for line in done.stdout.splitlines()[1:]]
+    windows = [json.loads(line) for line in done.stdout.splitlines()[1:-1]]
     assert all(one["probability"] >= 0.5 for window in windows for one in window["top"])
 
 
 def test_changes(bundle: Bundle, video: Path) -> None:
     words = ("run", bundle.path, "-s", video, "--format", "jsonl", "--stride", 0.04)
-    every = [json.loads(line) for line in edgecls(*words).stdout.splitlines()[1:]]
+    every = [json.loads(line) for line in edgecls(*words).stdout.splitlines()[1:-1]]
     done = edgecls(*words, "--changes")
-    changes = [json.loads(line) for line in done.stdout.splitlines()[1:]]
+    changes = [json.loads(line) for line in done.stdout.splitlines()[1:-1]]
     labels = [window["top"][0]["label"] for window in every]
     first_of_each = [at for at, label in enumerate(labels) if at == 0 or labels[at - 1] != label]
     assert 1 < len(first_of_each) < len(every), "the video must hold changes"
@@ -194,7 +194,9 @@ def test_signal_ends_with_a_summary(
     assert err.splitlines()[-1].startswith("summary: ")
     windows = int(err.split("summary: ")[1].split()[0])
     assert 2 <= windows < 1000, "stopped long before the end"
-    assert all(json.loads(line)["type"] == "window" for line in out.splitlines())
+    *results, end = map(json.loads, out.splitlines())
+    assert all(line["type"] == "window" for line in results)
+    assert (end["type"], end["reason"]) == ("end", "stopped")
     assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"], "kept, and whole"
 
 
@@ -274,12 +276,12 @@ def test_frames_that_come_too_slowly(bundle: Bundle, slideshow: Path) -> None:
     hint = done.stderr.splitlines()[-1]
     assert hint.startswith("hint: frames came more than 1 s apart")
     assert "--gap-after 4 or --gap hold" in hint
-    header, *windows = map(json.loads, edgecls(*words, "--gap-after", 4).stdout.splitlines())
+    header, *windows, _ = map(json.loads, edgecls(*words, "--gap-after", 4).stdout.splitlines())
     assert header["grid"]["gap_after_s"] == 4.0
     # The last picture is at 14 s, the last point before it at 13.875 s.
     assert len(windows) == 53
     assert max(window["held"] for window in windows) == 3
-    header, *windows = map(json.loads, edgecls(*words, "--gap", "hold").stdout.splitlines())
+    header, *windows, _ = map(json.loads, edgecls(*words, "--gap", "hold").stdout.splitlines())
     assert header["grid"]["gap"] == "hold"
     assert [window["held"] for window in windows] == [2] * 7
     assert {window["resets"] for window in windows} == {0}
@@ -301,7 +303,7 @@ def test_reuse_gives_the_same_results(staged: Bundle, video: Path, backend: str)
     for reuse in ("auto", "off"):
         done = edgecls(*words, "--reuse", reuse)
         assert done.returncode == 0, done.stderr
-        header, *windows = map(json.loads, done.stdout.splitlines())
+        header, *windows, _ = map(json.loads, done.stdout.splitlines())
         results[reuse] = windows
         assert header["reuse"]["asked"] == reuse
         assert header["reuse"]["mode"] == ("exact" if reuse == "auto" else "off")
@@ -320,7 +322,7 @@ def test_reuse_gives_the_same_results(staged: Bundle, video: Path, backend: str)
 
 def test_approximate_reuse(staged: Bundle, video: Path) -> None:
     words = ("run", staged.path, "-s", video, "--format", "jsonl", "--reuse", "approx")
-    header, *windows = map(json.loads, edgecls(*words).stdout.splitlines())
+    header, *windows, _ = map(json.loads, edgecls(*words).stdout.splitlines())
     assert header["reuse"]["mode"] == "approx"
     assert [window["index"] for window in windows] == list(range(9))
 

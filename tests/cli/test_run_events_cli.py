@@ -84,7 +84,7 @@ def test_every_output_tells_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyP
         rows = list(csv.DictReader(file))
     assert [row["id"] for row in rows] == [one["id"] for one in told]
     with (tmp_path / "all.csv").open(newline="") as file:
-        assert len(list(csv.DictReader(file))) == len(lines) - 1 - len(told)
+        assert len(list(csv.DictReader(file))) == len(lines) - 2 - len(told)
     text = (tmp_path / "all.txt").read_text()
     assert text.count("EVENT") == len(told)
     added = ("delivery", "run", "host", "model")
@@ -109,7 +109,9 @@ def test_until_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     told = events(json_lines(done.out))
     assert [one["label"] for one in told if one["kind"] == "start"][-1] == "pan left"
     assert told[-1]["ended"] == "end"
-    assert json_lines(done.out)[-1]["end_s"] < 5
+    *_, event, end = json_lines(done.out)
+    assert event["end_s"] < 5
+    assert end["reason"] == "event"
 
 
 def test_until_without_an_event_is_exit_code_14(monkeypatch: pytest.MonkeyPatch) -> None:

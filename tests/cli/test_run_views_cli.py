@@ -110,7 +110,7 @@ def found(bundle: Bundle, video: Path, *options: object) -> tuple[dict[str, Any]
     words = ("run", bundle.path, "-s", video, "--format", "jsonl", "--backend", "cpu")
     done = edgecls(*words, *options)
     assert done.returncode == 0, done.stderr
-    header, window = map(json.loads, done.stdout.splitlines())
+    header, window, *_ = map(json.loads, done.stdout.splitlines())
     return header, [one["probability"] for one in window["top"]]
 
 
