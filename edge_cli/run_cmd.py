@@ -7,6 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_cli.camera_options import (
+    FROZEN_AFTER_S,
+    CameraFormatOption,
+    CameraFpsOption,
+    CameraRequest,
+    CameraSizeOption,
+    FrozenAfterOption,
+)
 from edge_cli.degrade_options import FallbackOption, MaxLatencyOption, degrade_asked
 from edge_cli.event_options import (
     CooldownOption,
@@ -33,6 +41,19 @@ from edge_cli.progress import waiting
 from edge_cli.run_output import say
 from edge_cli.run_request import Format, Gap, Precision, Reuse, RunRequest, Sampling, Views
 from edge_cli.serve_options import ServeOption, ServeTokenOption, serve_asked
+from edge_cli.source_options import (
+    Drop,
+    DropOption,
+    ImageFpsOption,
+    LoopOption,
+    OpenTimeoutOption,
+    RawOption,
+    ReadTimeoutOption,
+    RetriesOption,
+    RtspTransport,
+    RtspTransportOption,
+    SourceRequest,
+)
 from models.errors import UsageError
 
 if TYPE_CHECKING:
@@ -173,6 +194,18 @@ def run(
     max_latency: MaxLatencyOption = None,
     fallback: FallbackOption = None,
     show: ShowOption = False,
+    drop: DropOption = Drop.OLDEST,
+    retries: RetriesOption = None,
+    open_timeout: OpenTimeoutOption = 10.0,
+    read_timeout: ReadTimeoutOption = 5.0,
+    rtsp_transport: RtspTransportOption = RtspTransport.TCP,
+    frozen_after: FrozenAfterOption = FROZEN_AFTER_S,
+    camera_size: CameraSizeOption = None,
+    camera_fps: CameraFpsOption = None,
+    camera_format: CameraFormatOption = None,
+    loop: LoopOption = False,
+    image_fps: ImageFpsOption = 25.0,
+    raw: RawOption = None,
 ) -> None:
     """Classify a camera or a video, window by window.
 
@@ -227,6 +260,18 @@ def run(
         serve=serve_asked(serve, serve_token),
         degrade=degrade_asked(max_latency, fallback),
         show=show,
+        source_options=SourceRequest(
+            drop=drop,
+            retries=retries,
+            open_timeout_s=open_timeout,
+            read_timeout_s=read_timeout,
+            rtsp_transport=rtsp_transport,
+            frozen_after_s=frozen_after,
+            camera=CameraRequest(size=camera_size, fps=camera_fps, pixel_format=camera_format),
+            loop=loop,
+            image_fps=image_fps,
+            raw=raw,
+        ).options(source),
     )
     _execute(open_bundle_argument(bundle), request)
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from edge_cli.degrade_options import DegradeRequest
     from edge_cli.serve_options import ServeRequest
     from models.spec import ClipSpec
+    from runtime.sources import SourceOptions
     from runtime.views import Views as ViewCount
 
 
@@ -97,6 +98,7 @@ class RunRequest:
         show: Whether windows on the screen show it.
         degrade: What to do when results are late; None for nothing.
         threads: Threads of the engine.
+        source_options: How sources are opened and read.
         events: Smoothing and events.
         outputs: Where results and events go besides stdout.
         serve: The watch page; None for none.
@@ -122,6 +124,7 @@ class RunRequest:
     max_windows: int | None
     save: Path | None
     threads: int | None
+    source_options: SourceOptions
     events: EventRequest = field(default_factory=EventRequest)
     outputs: OutputRequest = field(default_factory=OutputRequest)
     serve: ServeRequest | None = None
@@ -163,6 +166,12 @@ class RunRequest:
                 f"--sampling {self.sampling.value} gives one result: nothing to smooth, and no"
                 " event that begins or ends.",
                 hint="Leave out the options about events, or --sampling sliding.",
+            )
+        if self.sampling.whole and self.source_options.loop:
+            raise UsageError(
+                f"--loop has no meaning with --sampling {self.sampling.value}, which takes the"
+                " whole file once.",
+                hint="Leave out --loop, or --sampling sliding.",
             )
         if self.sampling.whole and self.serve is not None:
             raise UsageError(

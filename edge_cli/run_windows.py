@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -128,12 +128,12 @@ def run_windows(
     from runtime.clip_classifier import Decoding
     from runtime.pipeline import FrameWatch, Stream, classify_streams
     from runtime.preprocess import Preparation
-    from runtime.sources import SourceOptions, open_source
+    from runtime.sources import open_source
 
     card = bundle.card
     plan = ladder_plan(bundle, request, running, windows)
     with ExitStack() as stack:
-        options = SourceOptions(stopping=lambda: stop.received)
+        options = replace(request.source_options, stopping=lambda: stop.received)
         sources = [stack.enter_context(open_source(uri, options)) for uri in request.sources]
         stop.then = lambda: _interrupt(sources)
         for source in sources:
