@@ -114,6 +114,7 @@ class Pictured(BaseModel):
         index: `Frame.index`.
         time_s: `Frame.time_s`.
         epoch: `Frame.epoch`.
+        file: `Frame.file`.
         checksum: CRC-32 of its RGB bytes.
         counts: Of the source at that time.
     """
@@ -124,6 +125,7 @@ class Pictured(BaseModel):
     index: Count
     time_s: Seconds
     epoch: Count
+    file: Line | None = None
     checksum: Annotated[int, Field(ge=0, lt=2**32)]
     counts: Counts
 

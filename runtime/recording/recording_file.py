@@ -9,7 +9,7 @@ from typing import Any
 
 from runtime.cpu import usable_cpus
 from runtime.raw_file import RawFile
-from runtime.recording.entries import Counts, Entry, Opening, Pictured, Sized, lines_of
+from runtime.recording.entries import Counts, Entry, Opening, Pictured, Sized, lines_of, plain
 from runtime.records import Frame, Picture, SourceCounts
 from runtime.video_coding import plain_errors
 
@@ -103,6 +103,7 @@ class RecordingFile:
                 index=frame.index,
                 time_s=frame.time_s,
                 epoch=frame.epoch,
+                file=None if frame.file is None else plain(frame.file),
                 checksum=checksum(frame.picture),
                 counts=Counts.of(counts),
             )

@@ -130,6 +130,7 @@ class ReplaySource(ClosesOnExit):
             arrived_s=time.monotonic(),
             decode_ms=(time.perf_counter() - started_s) * 1000.0,
             epoch=stored.entry.epoch,
+            file=stored.entry.file,
         )
 
     def _end(self, ended: Ended | None) -> None:
