@@ -18,6 +18,7 @@ from edge_cli import (
     calibrate_cmd,
     convert_cmd,
     data_cmd,
+    doctor_cmd,
     eval_cmd,
     inspect_cmd,
     models_cmd,
@@ -114,6 +115,7 @@ def build_app() -> typer.Typer:
     app.command("convert")(convert_cmd.convert)
     app.command("run")(run_cmd.run)
     app.command("sources")(sources_cmd.sources)
+    app.command("doctor")(doctor_cmd.doctor)
     app.command("inspect")(inspect_cmd.inspect)
     app.command("verify")(verify_cmd.verify)
     app.command("bench")(bench_cmd.bench)

@@ -22,7 +22,8 @@
     ├── DownloadError           11   the network or a checksum said no
     ├── DatasetError            12   a list of clips, or a data set, has mistakes
     ├── CalibrationError        13   INT8 would lose more accuracy than allowed
-    └── EventNotSeen            14   a run ended without the event it waited for
+    ├── EventNotSeen            14   a run ended without the event it waited for
+    └── BrokenInstallation      15   something that edgecls needs does not work here
 
 A message says what happened, with values; `hint` says what to do, with a command.
 """
@@ -153,3 +154,9 @@ class EventNotSeen(EdgeclsError):
     """A run ended without the event that it was to run until."""
 
     exit_code = 14
+
+
+class BrokenInstallation(EdgeclsError):
+    """The doctor found something that is needed and does not work."""
+
+    exit_code = 15

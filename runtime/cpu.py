@@ -65,7 +65,7 @@ def usable_cpus(*, root: Path = Path("/")) -> int:
         root: Folder that holds `proc` and `sys`; another one in tests.
     """
     allowed = allowed_cpus()
-    quota = _cgroup_quota(root)
+    quota = cpu_quota(root=root)
     if quota is not None:
         allowed = min(allowed, max(1, -int(-quota // 1)))
     return max(1, allowed)
@@ -78,8 +78,12 @@ def allowed_cpus() -> int:
     return os.cpu_count() or 1
 
 
-def _cgroup_quota(root: Path) -> float | None:
-    """Smallest quota that applies, in CPUs; None when there is none."""
+def cpu_quota(*, root: Path = Path("/")) -> float | None:
+    """CPUs' worth of time that the control group of this process may use; None without a limit.
+
+    Args:
+        root: Folder that holds `proc` and `sys`; another one in tests.
+    """
     quotas: list[float] = []
     for version, folder in group_folders(root, "cpu", mounts=("cpu", "cpu,cpuacct")):
         quotas += _quota_v1(folder) if version == 1 else _quota_v2(folder)
