@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
 import signal
 import sys
+import threading
 import traceback
 from typing import Annotated, Any, NoReturn
 
@@ -130,10 +132,34 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit.
 
     Args:
-        arguments: What follows the program name; None for that of this process.
+        arguments: What follows the program name; None for that of this process, which then ends.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up as after Ctrl-C
-    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        _run(sys.argv[1:] if arguments is None else arguments)
+    except SystemExit as ended:
+        if arguments is None:
+            _end_with_threads(ended.code)
+        raise
+
+
+def _end_with_threads(code: int | str | None) -> None:
+    """End the process here if threads are left behind in native code.
+
+    A device that does not answer, or an engine that opens a model, cannot be called back. When the
+    interpreter ends under such a thread, its C++ code may abort the process, which then seems to
+    have crashed.
+    """
+    main_thread = threading.main_thread()
+    if all(one is main_thread or not one.daemon for one in threading.enumerate()):
+        return
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else 0 if code is None else 1)
+
+
+def _run(given: list[str]) -> NoReturn:
     debug = _DEBUG in given
     try:
         build_app()(args=[word for word in given if word != _DEBUG], prog_name="edgecls")
