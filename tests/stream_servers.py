@@ -258,6 +258,9 @@ class SilentServer:
 
     Args:
         answer: What it says to whatever it hears.
+
+    Attributes:
+        asked: Somebody has come.
     """
 
     def __init__(self, answer: bytes = b"") -> None:
@@ -265,6 +268,7 @@ class SilentServer:
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listening.getsockname()[1])
         self._held: list[socket.socket] = []
+        self.asked = threading.Event()
         threading.Thread(target=self._serve, daemon=True).start()
 
     def _serve(self) -> None:
@@ -274,6 +278,7 @@ class SilentServer:
             except OSError:
                 return
             self._held.append(connection)
+            self.asked.set()
             if self._answer:
                 connection.sendall(self._answer)
 
