@@ -55,22 +55,22 @@ OffOption = Annotated[
 ]
 
 MinDurationOption = Annotated[
-    float | None,
+    list[str] | None,
     typer.Option(
         "--min-duration",
         metavar="S",
         show_default="0",
-        help="A class that holds for less makes no event.",
+        help="A class that holds for less makes no event; CLASS=S for one class.",
         rich_help_panel=_EVENTS,
     ),
 ]
 
 CooldownOption = Annotated[
-    float | None,
+    list[str] | None,
     typer.Option(
         metavar="S",
         show_default="0",
-        help="After an event, its class makes no other for so long.",
+        help="After an event, its class makes no other for so long; CLASS=S for one class.",
         rich_help_panel=_EVENTS,
     ),
 ]

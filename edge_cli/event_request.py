@@ -44,8 +44,8 @@ class EventRequest:
         span_s: None for `SPAN_STRIDES` strides.
         on: `P` or `CLASS=P`.
         off: The same.
-        least_s: Minimum duration; None for 0.
-        cooldown_s: None for 0.
+        least: Minimum duration, `S` or `CLASS=S`.
+        cooldown: The same.
         until: Classes of which an event ends the run.
 
     Raises:
@@ -56,8 +56,8 @@ class EventRequest:
     span_s: float | None = None
     on: tuple[str, ...] = ()
     off: tuple[str, ...] = ()
-    least_s: float | None = None
-    cooldown_s: float | None = None
+    least: tuple[str, ...] = ()
+    cooldown: tuple[str, ...] = ()
     until: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -70,13 +70,7 @@ class EventRequest:
     @property
     def given(self) -> bool:
         """Whether an option asks for events."""
-        return bool(
-            self.on
-            or self.off
-            or self.until
-            or self.least_s is not None
-            or self.cooldown_s is not None
-        )
+        return bool(self.on or self.off or self.until or self.least or self.cooldown)
 
     def smoothing(self, stride_s: float) -> Smoothing | None:
         """How to smooth results that come `stride_s` apart.
@@ -97,20 +91,18 @@ class EventRequest:
         Raises:
             UsageError: A class or a number is none.
         """
-        from runtime.events import EventRules
-        from runtime.events.rules import check_labels, label_rules
+        from runtime.events.rules import RuleWords, check_labels, label_rules
 
         check_labels("--until", self.until, labels)
-        rules = label_rules(labels, self.on, self.off)
+        words = RuleWords(on=self.on, off=self.off, least=self.least, cooldown=self.cooldown)
+        rules = label_rules(labels, words)
         for label in self.until:
             if rules[list(labels).index(label)] is None:
                 raise UsageError(
                     f"--until waits for {label!r}, of which --on makes no events.",
                     hint=f"--on '{label}=0.5'",
                 )
-        return EventRules(
-            labels=rules, least_s=self.least_s or 0.0, cooldown_s=self.cooldown_s or 0.0
-        )
+        return rules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,28 +124,24 @@ class OutputRequest:
 
     Attributes:
         files: Each other than the others.
-        fsync: Of all files.
         clips: Folder for films of events; None for none.
         pre_roll_s: None for the length of a window.
         post_roll_s: None for the usual.
         clips_limit_bytes: Of all films together; None for no limit.
         webhooks: Addresses.
         mqtt: Addresses.
-        queue_dir: None for the user's folder for state.
 
     Raises:
         UsageError: An option has no meaning without another, or a number is out of range.
     """
 
     files: tuple[OutputFile, ...] = ()
-    fsync: Fsync | None = None
     clips: Path | None = None
     pre_roll_s: float | None = None
     post_roll_s: float | None = None
     clips_limit_bytes: int | None = None
     webhooks: tuple[str, ...] = ()
     mqtt: tuple[str, ...] = ()
-    queue_dir: Path | None = None
 
     def __post_init__(self) -> None:
         paths = [file.path.absolute() for file in self.files]
@@ -163,17 +151,11 @@ class OutputRequest:
         for name, addresses in (("webhook", self.webhooks), ("mqtt", self.mqtt)):
             if len(set(addresses)) < len(addresses):
                 raise UsageError(f"--{name} names the same address twice.")
-        needed = (
-            ("fsync", self.fsync, bool(self.files), "--output jsonl:FILE"),
-            ("pre-roll", self.pre_roll_s, self.clips is not None, "--record-events DIR"),
-            ("post-roll", self.post_roll_s, self.clips is not None, "--record-events DIR"),
-            ("record-limit", self.clips_limit_bytes, self.clips is not None, "--record-events DIR"),
-            ("queue-dir", self.queue_dir, bool(self.webhooks or self.mqtt), "--webhook URL"),
-        )
-        for name, value, there, other in needed:
-            if value is not None and not there:
-                raise UsageError(f"--{name} has no meaning without {other}.")
-        for name, value_s in (("pre-roll", self.pre_roll_s), ("post-roll", self.post_roll_s)):
+        rolls = (("pre-roll", self.pre_roll_s), ("post-roll", self.post_roll_s))
+        for name, value in (*rolls, ("record-limit", self.clips_limit_bytes)):
+            if value is not None and self.clips is None:
+                raise UsageError(f"--{name} has no meaning without --record-events DIR.")
+        for name, value_s in rolls:
             if value_s is not None and not 0 <= value_s <= 600:
                 raise UsageError(f"--{name} must be 0 to 600 seconds, got {value_s}.")
 

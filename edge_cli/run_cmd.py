@@ -35,11 +35,11 @@ from edge_cli.event_options import (
     UntilOption,
     WebhookOption,
 )
-from edge_cli.event_request import EventRequest, OutputRequest, film_bytes, output_files
+from edge_cli.event_request import film_bytes, output_files
 from edge_cli.options import AUTO, BundleArgument, ThreadsOption, open_bundle_argument
 from edge_cli.progress import waiting
 from edge_cli.run_output import say
-from edge_cli.run_request import Format, Gap, Precision, Reuse, RunRequest, Sampling, Views
+from edge_cli.run_request import Format, Precision, Reuse, RunRequest, Sampling, Views
 from edge_cli.serve_options import ServeOption, ServeTokenOption, serve_asked
 from edge_cli.source_options import (
     Drop,
@@ -54,9 +54,11 @@ from edge_cli.source_options import (
     RtspTransportOption,
     SourceRequest,
 )
+from edge_cli.stream_request import Gap, StreamRequest
 from models.errors import UsageError
 
 if TYPE_CHECKING:
+    from edge_cli.stream_settings import StreamSettings
     from models.bundle import Bundle
 
 
@@ -71,6 +73,15 @@ def run(
             show_default=False,
             help="camera0, 0, /dev/video0, a video file, or demo (the built-in clip); again for"
             " several at once.",
+        ),
+    ] = None,
+    streams: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            show_default=False,
+            help="Instead of --source: a YAML or TOML file of streams, each with its own window,"
+            " thresholds and outputs.",
         ),
     ] = None,
     backend: Annotated[
@@ -151,9 +162,13 @@ def run(
         ),
     ] = None,
     threshold: Annotated[
-        float,
-        typer.Option(metavar="P", help="Leave out classes less probable than this, 0 to 1."),
-    ] = 0.0,
+        float | None,
+        typer.Option(
+            metavar="P",
+            show_default="0",
+            help="Leave out classes less probable than this, 0 to 1.",
+        ),
+    ] = None,
     fmt: Annotated[
         Format, typer.Option("--format", help="Lines for people, JSON lines, or CSV.")
     ] = Format.TEXT,
@@ -214,49 +229,45 @@ def run(
 
     Example: edgecls run --source camera0
     """
-    if not source:
-        raise UsageError(
-            "run needs a source to read.",
-            hint="edgecls run --source demo   (or camera0, or the path of a video)",
-        )
+    from edge_cli.stream_settings import StreamSettings
+
+    settings = StreamSettings.given(
+        window=window,
+        stride=stride,
+        gap=gap,
+        gap_after=gap_after,
+        top=top,
+        threshold=threshold,
+        smooth=smooth,
+        smooth_span=smooth_span,
+        on=on,
+        off=off,
+        min_duration=min_duration,
+        cooldown=cooldown,
+        until=until,
+        output=output_files(output or ()) or None,
+        record_events=record_events,
+        pre_roll=pre_roll,
+        post_roll=post_roll,
+        record_limit=None if record_limit is None else film_bytes(record_limit),
+        webhook=webhook,
+        mqtt=mqtt,
+    )
+    asked = _streams(source or [], streams, settings)
     request = RunRequest(
-        sources=tuple(source),
+        streams=asked,
         backend=None if backend == AUTO else backend,
         precision=precision,
-        window_s=window,
-        stride_s=stride,
         sampling=sampling,
-        gap=gap,
-        gap_after_s=gap_after,
         reuse=reuse,
         views=views,
-        top_k=top,
-        threshold=threshold,
         fmt=fmt,
         changes=changes,
         max_windows=max_windows,
         save=save,
         threads=threads,
-        events=EventRequest(
-            smooth=smooth,
-            span_s=smooth_span,
-            on=tuple(on or ()),
-            off=tuple(off or ()),
-            least_s=min_duration,
-            cooldown_s=cooldown,
-            until=tuple(until or ()),
-        ),
-        outputs=OutputRequest(
-            files=output_files(output or ()),
-            fsync=fsync,
-            clips=record_events,
-            pre_roll_s=pre_roll,
-            post_roll_s=post_roll,
-            clips_limit_bytes=None if record_limit is None else film_bytes(record_limit),
-            webhooks=tuple(webhook or ()),
-            mqtt=tuple(mqtt or ()),
-            queue_dir=queue_dir,
-        ),
+        fsync=fsync,
+        queue_dir=queue_dir,
         serve=serve_asked(serve, serve_token),
         degrade=degrade_asked(max_latency, fallback),
         show=show,
@@ -271,9 +282,30 @@ def run(
             loop=loop,
             image_fps=image_fps,
             raw=raw,
-        ).options(source),
+        ).options([stream.source for stream in asked]),
     )
     _execute(open_bundle_argument(bundle), request)
+
+
+def _streams(
+    sources: list[str], file: Path | None, settings: StreamSettings
+) -> tuple[StreamRequest, ...]:
+    """The streams of a file, or one for every source."""
+    from edge_cli.streams_file import streams_asked
+
+    if file is not None and sources:
+        raise UsageError(
+            f"--streams {file} says which sources there are, and so does --source.",
+            hint="Leave out one of the two.",
+        )
+    if file is not None:
+        return streams_asked(file, settings)
+    if not sources:
+        raise UsageError(
+            "run needs a source to read.",
+            hint="edgecls run --source demo   (or camera0, or the path of a video)",
+        )
+    return tuple(settings.request(source) for source in sources)
 
 
 def _execute(bundle: Bundle, request: RunRequest) -> None:
@@ -283,12 +315,14 @@ def _execute(bundle: Bundle, request: RunRequest) -> None:
     from edge_cli.run_windows import run_windows, windows_asked
     from edge_cli.stop import StopRequest
 
-    windows = None if request.sampling.whole else windows_asked(bundle.card.clip, request)
+    for stream in request.streams:
+        stream.check_classes(bundle.card.labels)
+    windows = () if request.sampling.whole else windows_asked(bundle.card.clip, request)
     with waiting(f"loading {bundle.card.name}"):
         running = open_running(bundle, request, windows)
     with running:
         say(running.line())
-        if windows is None:
+        if not windows:
             run_whole(bundle, request, running)
             return
         with StopRequest() as stop:

@@ -175,7 +175,7 @@ class RunLadder(ClosesOnExit):
 
 
 def ladder_plan(
-    bundle: Bundle, request: RunRequest, running: Running, windows: Windows
+    bundle: Bundle, request: RunRequest, running: Running, windows: Sequence[Windows]
 ) -> LadderPlan | None:
     """The models of the ladder; None where none was asked for.
 
@@ -183,7 +183,7 @@ def ladder_plan(
         bundle: The model.
         request: As asked for.
         running: The model, open.
-        windows: How sources are cut.
+        windows: How each source is cut.
 
     Raises:
         UsageError: The fallback does not fit.
@@ -211,7 +211,9 @@ def _int8_may_help(bundle: Bundle, running: Running) -> bool:
     return running.variant.precision != "int8" and trusted and not lost
 
 
-def _int8(bundle: Bundle, request: RunRequest, running: Running, windows: Windows) -> Candidate:
+def _int8(
+    bundle: Bundle, request: RunRequest, running: Running, windows: Sequence[Windows]
+) -> Candidate:
     from edge_cli.run_request import Precision
 
     cheaper = _also(request, running, Precision.INT8)
@@ -223,7 +225,9 @@ def _int8(bundle: Bundle, request: RunRequest, running: Running, windows: Window
     )
 
 
-def _fallback(bundle: Bundle, request: RunRequest, running: Running, windows: Windows) -> Candidate:
+def _fallback(
+    bundle: Bundle, request: RunRequest, running: Running, windows: Sequence[Windows]
+) -> Candidate:
     from edge_cli.options import open_bundle_argument
     from edge_cli.run_request import Precision
     from runtime.degrade.fallback import FewerFrames, check_fallback, grid_of_fewer
@@ -233,14 +237,14 @@ def _fallback(bundle: Bundle, request: RunRequest, running: Running, windows: Wi
     other = open_bundle_argument(request.degrade.fallback)
     check_fallback(bundle.card, other.card)
     clip, frames = other.card.clip, bundle.card.clip.frames
-    grid = windows.grid and grid_of_fewer(windows.grid, clip)
+    fewer = [replace(one, grid=one.grid and grid_of_fewer(one.grid, clip)) for one in windows]
     cheaper = _also(request, running, Precision.AUTO)
     name = other.card.name
     candidate = Candidate(title=f"fallback {name}", model=name, precision="auto")
 
     def opened(preparation: Preparation) -> OpenModel:
         own = PreparationOf(clip=clip, views=preparation.views)
-        model = _Opened(other, cheaper, replace(windows, grid=grid), own)
+        model = _Opened(other, cheaper, fewer, own)
         candidate.precision = model.precision
         return FewerFrames(model, clip, frames=frames)
 
@@ -261,7 +265,11 @@ class _Opened(ClosesOnExit):
     """A cheaper model, open and warmed up."""
 
     def __init__(
-        self, bundle: Bundle, request: RunRequest, windows: Windows, preparation: Preparation
+        self,
+        bundle: Bundle,
+        request: RunRequest,
+        windows: Sequence[Windows],
+        preparation: Preparation,
     ) -> None:
         from edge_cli.run_model import open_running
 

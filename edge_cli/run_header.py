@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from edge_cli.run_model import Running
     from edge_cli.run_request import RunRequest
     from edge_cli.run_windows import Windows
+    from edge_cli.stream_request import StreamRequest
     from models.bundle import Bundle
     from runtime.sources import FrameSource
 
@@ -24,7 +25,7 @@ def header_of(
     running: Running,
     *,
     sources: Sequence[FrameSource],
-    windows: Windows | None,
+    windows: Sequence[Windows],
     ladder: RunLadder | None = None,
 ) -> RunHeader:
     """What does not change during a run: what is run on what, and why so.
@@ -34,13 +35,16 @@ def header_of(
         request: As asked for.
         running: The model, open.
         sources: Open, in the order of the request.
-        windows: How they are cut; None where the whole file is one result.
+        windows: How each is cut; none where the whole file is one result.
         ladder: What is done when results are late; None for nothing.
     """
-    from runtime.sources import masked
-
     card = bundle.card
-    names = tuple(masked(uri) for uri in request.sources)
+    cuts = windows or (None,)
+    streams = [
+        _stream_facts(stream, source, cut, request.fmt.value)
+        for stream, source, cut in zip(request.streams, sources, cuts, strict=True)
+    ]
+    first = streams[0]
     facts = {
         "edgecls": edgecls_version(),
         "model": card.name,
@@ -54,26 +58,66 @@ def header_of(
         "reuse": _reuse(running),
         "sampling": request.sampling.value,
         "views": request.inferences_per_result(card.clip),
+        **{name: first[name] for name in ("window_s", "stride_s", "grid", "smooth")},
+        "degrade": ladder and ladder.facts(),
+        "source": first["source"],
+        "live": first["live"],
+        "sources": streams,
+    }
+    return RunHeader(
+        facts=facts,
+        labels=card.labels,
+        top_k=max(request.top_k_of(request.fmt.value)),
+        sources=tuple(stream.shown_name for stream in request.streams),
+    )
+
+
+def _stream_facts(
+    stream: StreamRequest, source: FrameSource, windows: Windows | None, fmt: str
+) -> dict[str, object]:
+    """What is read, how it is cut, and what of it is told.
+
+    Args:
+        stream: As asked for.
+        source: Open.
+        windows: None where the whole file is one result.
+        fmt: Of stdout.
+    """
+    from runtime.sources.address import masked
+
+    return {
+        "name": stream.shown_name,
+        "source": masked(stream.source),
+        "description": source.description,
+        "live": source.live,
         "window_s": windows and windows.window.length_s,
         "stride_s": windows and windows.window.stride_s,
         "grid": windows and _grid(windows),
-        "smooth": _smoothing(request, windows),
-        "degrade": ladder and ladder.facts(),
-        "source": names[0],
-        "live": sources[0].live,
-        "sources": [
-            {"source": name, "description": source.description, "live": source.live}
-            for name, source in zip(names, sources, strict=True)
-        ],
+        "smooth": windows and _smoothing(stream, windows),
+        "top": stream.top_k_of(fmt),
+        "threshold": stream.threshold,
+        "events": _events(stream),
     }
-    top_k = request.top_k_of(request.fmt.value)
-    return RunHeader(facts=facts, labels=card.labels, top_k=top_k, sources=names)
 
 
-def _smoothing(request: RunRequest, windows: Windows | None) -> dict[str, object] | None:
+def _smoothing(stream: StreamRequest, windows: Windows) -> dict[str, object] | None:
     """How results are smoothed; None where they are not."""
-    smoothing = windows and request.events.smoothing(windows.window.stride_s)
+    smoothing = stream.events.smoothing(windows.window.stride_s)
     return {"kind": smoothing.kind, "span_s": smoothing.span_s} if smoothing else None
+
+
+def _events(stream: StreamRequest) -> dict[str, object] | None:
+    """When events begin and end, as asked for; None where none are asked for."""
+    asked = stream.events
+    if not stream.with_events:
+        return None
+    return {
+        "on": asked.on,
+        "off": asked.off,
+        "min_duration": asked.least,
+        "cooldown": asked.cooldown,
+        "until": asked.until,
+    }
 
 
 def _grid(windows: Windows) -> dict[str, object] | None:

@@ -9,6 +9,8 @@ from models.errors import BackendError
 from runtime.closing import ClosesOnExit
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edge_cli.run_request import RunRequest
     from edge_cli.run_windows import Windows
     from models.bundle import Bundle
@@ -65,13 +67,13 @@ class Running(ClosesOnExit):
         self.choice.session.close()
 
 
-def open_running(bundle: Bundle, request: RunRequest, windows: Windows | None) -> Running:
+def open_running(bundle: Bundle, request: RunRequest, windows: Sequence[Windows]) -> Running:
     """Open the model as asked for, warmed up.
 
     Args:
         bundle: The model.
         request: As asked for.
-        windows: How sources are cut; None where the whole file is one result.
+        windows: How each source is cut; none where the whole file is one result.
 
     Raises:
         UsageError: Something was asked for that this model cannot do.
@@ -90,7 +92,7 @@ def open_running(bundle: Bundle, request: RunRequest, windows: Windows | None) -
         precision=request.precision.value,
     )
     try:
-        if windows is None:
+        if not windows:
             _warm_up(choice.session, bundle)
             return Running(choice=choice)
         reusing = decide_reuse(
@@ -98,15 +100,15 @@ def open_running(bundle: Bundle, request: RunRequest, windows: Windows | None) -
             choice,
             asked=request.reuse.value,
             views=request.views_of(bundle.card.clip),
-            grid=windows.grid,
+            grids=[one.grid for one in windows if one.grid is not None],
         )
         try:
             staged = reusing.open(
                 bundle,
                 choice,
                 options,
-                streams=len(request.sources),
-                phases=windows.grid.phases if windows.grid else 1,
+                streams=len(windows),
+                phases=max(one.grid.phases if one.grid else 1 for one in windows),
             )
         except BackendError as error:
             if reusing.asked != "auto":

@@ -29,7 +29,7 @@ def video_of(request: RunRequest, source: FrameSource, stack: ExitStack) -> Anno
 
     if request.save is None:
         return None
-    same = Path(request.sources[0])
+    same = Path(request.streams[0].source)
     if request.save.exists() and same.exists() and request.save.samefile(same):
         raise UsageError(
             f"--save {request.save} would overwrite the video that is read.",

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_cli.event_request import EventRequest, OutputRequest
+from edge_cli.event_request import Fsync
+from edge_cli.stream_request import StreamRequest
 from models.errors import UsageError
 
 if TYPE_CHECKING:
     from edge_cli.degrade_options import DegradeRequest
     from edge_cli.serve_options import ServeRequest
+    from models.card import ModelCard
     from models.spec import ClipSpec
+    from runtime.clip_classifier import Decoding
     from runtime.sources import SourceOptions
     from runtime.views import Views as ViewCount
 
@@ -31,13 +33,6 @@ class Sampling(str, Enum):
     def whole(self) -> bool:
         """Whether the whole file is one result."""
         return self in (Sampling.UNIFORM, Sampling.DENSE)
-
-
-class Gap(str, Enum):
-    """What becomes of the frames before a gap."""
-
-    RESET = "reset"
-    HOLD = "hold"
 
 
 class Reuse(str, Enum):
@@ -78,19 +73,12 @@ class RunRequest:
     """A run, as asked for on the command line.
 
     Attributes:
-        sources: As the user wrote them.
+        streams: In the order of their numbers.
         backend: None to choose.
         precision: Of the graph.
-        window_s: None for the length the model was trained on.
-        stride_s: None for the interval of the frames of a clip, or of `windowed` a tenth of the
-            window.
         sampling: How clips are cut out.
-        gap: None for `reset`.
-        gap_after_s: Seconds without a frame that count as a gap; None for the usual.
         reuse: Whether overlapping windows share work.
         views: None for what the model was tested with, where it is run as it was tested.
-        top_k: Classes per window; None for the usual of each format.
-        threshold: Least probability reported.
         fmt: Output format.
         changes: Report only windows whose best class differs from that of the one before.
         max_windows: Stop after so many.
@@ -99,94 +87,44 @@ class RunRequest:
         degrade: What to do when results are late; None for nothing.
         threads: Threads of the engine.
         source_options: How sources are opened and read.
-        events: Smoothing and events.
-        outputs: Where results and events go besides stdout.
+        fsync: Of all files of results; None for the usual.
+        queue_dir: Where deliveries wait; None for the user's folder for state.
         serve: The watch page; None for none.
 
     Raises:
-        UsageError: A number is out of range, or an option has no meaning with another.
+        UsageError: An option has no meaning with another.
     """
 
-    sources: tuple[str, ...]
+    streams: tuple[StreamRequest, ...]
     backend: str | None
     precision: Precision
-    window_s: float | None
-    stride_s: float | None
     sampling: Sampling
-    gap: Gap | None
-    gap_after_s: float | None
     reuse: Reuse
     views: Views | None
-    top_k: int | None
-    threshold: float
     fmt: Format
     changes: bool
     max_windows: int | None
     save: Path | None
     threads: int | None
     source_options: SourceOptions
-    events: EventRequest = field(default_factory=EventRequest)
-    outputs: OutputRequest = field(default_factory=OutputRequest)
+    fsync: Fsync | None = None
+    queue_dir: Path | None = None
     serve: ServeRequest | None = None
     show: bool = False
     degrade: DegradeRequest | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.threshold <= 1:
-            raise UsageError(f"--threshold must be from 0 to 1, got {self.threshold}.")
-        for name, value_s in (
-            ("window", self.window_s),
-            ("stride", self.stride_s),
-            ("gap-after", self.gap_after_s),
-        ):
-            if value_s is not None and not (math.isfinite(value_s) and value_s > 0):
-                raise UsageError(f"--{name} must be more than 0 seconds, got {value_s}.")
-            if value_s is not None and self.sampling.whole:
-                whole = f"--sampling {self.sampling.value}"
-                raise UsageError(
-                    f"--{name} has no meaning with {whole}, which takes the whole file.",
-                    hint=f"Leave out --{name}, or {whole}.",
-                )
-        if self.sampling is not Sampling.SLIDING and (self.gap or self.gap_after_s):
+        for stream in self.streams:
+            self._check_stream(stream)
+        self._check_outputs()
+        if self.sampling.whole:
+            self._check_whole()
+        if len(self.streams) > 1 and self.save is not None:
             raise UsageError(
-                "--gap and --gap-after are about the grid of --sampling sliding; with --sampling"
-                f" {self.sampling.value} there is none.",
-                hint="Leave them out, or --sampling sliding.",
-            )
-        if self.sampling.whole and self.reuse not in (Reuse.AUTO, Reuse.OFF):
-            raise UsageError(
-                f"--reuse {self.reuse.value} has no meaning with --sampling {self.sampling.value},"
-                " which gives one result: there is no other to share work with.",
-                hint="Leave out --reuse, or --sampling sliding.",
-            )
-        if self.sampling.whole and (
-            self.events.given or self.events.smooth or self.outputs.of_events
-        ):
-            raise UsageError(
-                f"--sampling {self.sampling.value} gives one result: nothing to smooth, and no"
-                " event that begins or ends.",
-                hint="Leave out the options about events, or --sampling sliding.",
-            )
-        if self.sampling.whole and self.source_options.loop:
-            raise UsageError(
-                f"--loop has no meaning with --sampling {self.sampling.value}, which takes the"
-                " whole file once.",
-                hint="Leave out --loop, or --sampling sliding.",
-            )
-        if self.sampling.whole and self.serve is not None:
-            raise UsageError(
-                f"--serve has no meaning with --sampling {self.sampling.value}, which gives one"
-                " result at the end.",
-                hint="Leave out --serve, or --sampling sliding.",
-            )
-        if self.sampling.whole and self.show:
-            raise UsageError(
-                f"--show has no meaning with --sampling {self.sampling.value}, which gives one"
-                " result at the end.",
-                hint="Leave out --show, or --sampling sliding.",
+                f"--save writes the video of one source, got {len(self.streams)}.",
+                hint="Leave out --save, or give one --source.",
             )
         self._check_degrade()
-        self._check_several()
         if self.views is not None and self.sampling is Sampling.DENSE:
             raise UsageError(
                 "--views has no meaning with --sampling dense, which takes ten clips in three"
@@ -211,29 +149,94 @@ class RunRequest:
                 hint="--reuse exact, or leave out --max-latency.",
             )
 
-    def _check_several(self) -> None:
-        """Refuse several sources where only one has a meaning."""
-        if len(self.sources) == 1:
-            return
-        if self.sampling.whole:
+    def _check_stream(self, stream: StreamRequest) -> None:
+        """Refuse what has no meaning with the sampling."""
+        asked = f"--sampling {self.sampling.value}"
+        for name, value_s in stream.times():
+            if value_s is not None and self.sampling.whole:
+                raise UsageError(
+                    f"--{name} has no meaning with {asked}, which takes the whole file.",
+                    hint=f"Leave out --{name}, or {asked}.",
+                )
+        if self.sampling is not Sampling.SLIDING and (stream.gap or stream.gap_after_s):
             raise UsageError(
-                f"--sampling {self.sampling.value} takes one source, got {len(self.sources)}.",
+                "--gap and --gap-after are about the grid of --sampling sliding; with"
+                f" {asked} there is none.",
+                hint="Leave them out, or --sampling sliding.",
+            )
+        if self.sampling.whole and (stream.with_events or stream.events.smooth):
+            raise UsageError(
+                f"{asked} gives one result: nothing to smooth, and no event that begins or ends.",
+                hint="Leave out the options about events, or --sampling sliding.",
+            )
+
+    def _check_whole(self) -> None:
+        """Refuse what has no meaning where the whole file is one result."""
+        if self.reuse not in (Reuse.AUTO, Reuse.OFF):
+            raise UsageError(
+                f"--reuse {self.reuse.value} has no meaning with --sampling {self.sampling.value},"
+                " which gives one result: there is no other to share work with.",
+                hint="Leave out --reuse, or --sampling sliding.",
+            )
+        if self.source_options.loop:
+            raise UsageError(
+                f"--loop has no meaning with --sampling {self.sampling.value}, which takes the"
+                " whole file once.",
+                hint="Leave out --loop, or --sampling sliding.",
+            )
+        for name, value in (("serve", self.serve), ("show", self.show)):
+            if value:
+                raise UsageError(
+                    f"--{name} has no meaning with --sampling {self.sampling.value}, which gives"
+                    " one result at the end.",
+                    hint=f"Leave out --{name}, or --sampling sliding.",
+                )
+        if len(self.streams) > 1:
+            raise UsageError(
+                f"--sampling {self.sampling.value} takes one source, got {len(self.streams)}.",
                 hint="Run it once for each, or edgecls eval --clips FOLDER.",
             )
-        if self.save is not None:
-            raise UsageError(
-                f"--save writes the video of one source, got {len(self.sources)}.",
-                hint="Leave out --save, or give one --source.",
-            )
 
-    def top_k_of(self, kind: str) -> int:
-        """Classes per result of a format."""
-        return self.top_k or (2 if kind == "text" else 5)
+    def _check_outputs(self) -> None:
+        """Refuse a file of two kinds, and options about outputs without any."""
+        outputs = [stream.outputs for stream in self.streams]
+        kinds: dict[Path, str] = {}
+        for file in (file for one in outputs for file in one.files):
+            kind = kinds.setdefault(file.path.absolute(), file.kind)
+            if kind != file.kind:
+                raise UsageError(
+                    f"--output names {file.path} as {kind} and as {file.kind}.",
+                    hint="Give each its own file.",
+                )
+        if self.fsync is not None and not kinds:
+            raise UsageError("--fsync has no meaning without --output jsonl:FILE.")
+        if self.queue_dir is not None and not any(one.webhooks or one.mqtt for one in outputs):
+            raise UsageError("--queue-dir has no meaning without --webhook URL.")
+
+    def top_k_of(self, kind: str) -> tuple[int, ...]:
+        """Classes per result of a format, by stream."""
+        return tuple(stream.top_k_of(kind) for stream in self.streams)
 
     def most_classes(self) -> int:
-        """Classes per result of the format that has most."""
-        kinds = [self.fmt.value, *(file.kind for file in self.outputs.files)]
-        return max(map(self.top_k_of, kinds))
+        """Classes per result of the format and stream that have most."""
+        return max(self.classes_of(number) for number in range(len(self.streams)))
+
+    def classes_of(self, stream: int) -> int:
+        """Classes per result of a stream in the format that has most."""
+        asked = self.streams[stream]
+        kinds = [self.fmt.value, *(file.kind for file in asked.outputs.files)]
+        return max(map(asked.top_k_of, kinds))
+
+    def decoding(self, card: ModelCard) -> Decoding:
+        """What is decoded of every result: all that any stream wants to tell of it.
+
+        Args:
+            card: Of the model.
+        """
+        from runtime.clip_classifier import Decoding
+
+        least = min(stream.threshold for stream in self.streams)
+        return Decoding(card=card, top_k=self.most_classes(), threshold=least)
 
     def views_of(self, clip: ClipSpec) -> ViewCount:
         """Views of a clip; of sliding windows one unless asked otherwise, as each costs a run."""

@@ -5,20 +5,21 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from typing_extensions import Self
 
-from edge_cli.outputs.lines import StdoutLines
-from edge_cli.render import FILE_FORMATS, FORMATS
 from edge_cli.run_output import say
+from edge_cli.run_outputs import RunStream, open_outputs
 from models.errors import EventNotSeen
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from edge_cli.render import RunHeader
     from edge_cli.run_request import RunRequest
     from runtime.degrade.news import DegradeNews
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from runtime.outputs.clips import EventClips
     from runtime.outputs.run_end import RunEnd
     from runtime.records import Frame, Prediction, SourceEvent
-    from runtime.sampling import WindowSpec
-    from runtime.sources import FrameSource
 
 END_GRACE_S = 10.0
 """For deliveries when the sources have ended; a run that is stopped has `STOP_GRACE_S`."""
@@ -45,41 +44,6 @@ _HUNG_S = 0.6
 """An output that needs so much longer than it was given is left behind."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunStreams:
-    """What the outputs must know of the sources and windows.
-
-    Attributes:
-        names: Of the sources, without secrets.
-        live: Of each, whether it is live.
-        window_s: Length of a window; None where a whole file is one result.
-        stride_s: From one window to the next; None likewise.
-    """
-
-    names: tuple[str, ...]
-    live: tuple[bool, ...]
-    window_s: float | None
-    stride_s: float | None
-
-    @classmethod
-    def of(
-        cls, sources: Sequence[FrameSource], names: tuple[str, ...], window: WindowSpec | None
-    ) -> RunStreams:
-        """Of open sources.
-
-        Args:
-            sources: In the order of their numbers.
-            names: Of each, without secrets.
-            window: None where a whole file is one result.
-        """
-        return cls(
-            names=names,
-            live=tuple(source.live for source in sources),
-            window_s=None if window is None else window.length_s,
-            stride_s=None if window is None else window.stride_s,
-        )
-
-
 class RunSinks:
     """A context manager; use `open_sinks`.
 
@@ -94,35 +58,34 @@ class RunSinks:
         *,
         viewers: Sequence[FrameOutput],
         watch: EventWatch | None,
-        clips: EventClips | None,
+        films: Mapping[int, EventClips],
         request: RunRequest,
         header: RunHeader,
-        streams: RunStreams,
+        live: Sequence[bool],
     ) -> None:
         self._outputs = [*outputs, *viewers]
         self._viewers = tuple(viewers)
         # A page shows events in any case; lines about them are written if they were asked for.
-        asked = request.events.given or request.outputs.of_events
-        self._told_of_events = self._outputs if asked else list(viewers)
+        self._told_of_events = [
+            self._outputs if stream.with_events else list(viewers) for stream in request.streams
+        ]
         self._watch = watch
-        self._clips = clips
-        self._until = request.events.until
-        self._smoothed = request.events.smooth is not None
-        self._threshold = request.threshold
+        self._films = dict(films)
+        self._request = request
         self._header = header
-        self._live = streams.live
+        self._live = tuple(live)
         self._finished = False
         self.reached = False
         self.stopped = False
 
     def wants(self, stream: int) -> bool:
         """Whether the next frame is wanted."""
-        return self._clips is not None or any(one.wants_frame(stream) for one in self._viewers)
+        return stream in self._films or any(one.wants_frame(stream) for one in self._viewers)
 
     def frame(self, frame: Frame, stream: int) -> None:
         """Take a frame; its picture must not change afterwards."""
-        if self._clips is not None:
-            self._clips.frame(frame, stream)
+        if stream in self._films:
+            self._films[stream].frame(frame, stream)
         for viewer in self._viewers:
             viewer.frame(frame, stream)
 
@@ -132,31 +95,23 @@ class RunSinks:
         Returns:
             The result as it was told: smoothed, where that was asked for.
         """
-        if self._watch is None or prediction.probabilities is None:
-            self._tell(prediction)
-            return prediction
-        watched = self._watch.push(
-            prediction.stream,
-            prediction.end_s,
-            prediction.probabilities,
-            resets=prediction.resets,
-        )
-        if self._smoothed:
-            from runtime.decode import top_labels
-
-            prediction = replace(
-                prediction,
-                probabilities=watched.probabilities,
-                top=top_labels(
-                    watched.probabilities,
-                    self._header.labels,
-                    top_k=self._header.top_k,
-                    threshold=self._threshold,
-                    output="probabilities",
-                ),
+        asked = self._request.streams[prediction.stream]
+        top = tuple(one for one in prediction.top if one.probability >= asked.threshold)
+        prediction = replace(prediction, top=top)
+        changes: tuple[EventChange, ...] = ()
+        if self._watch is not None and prediction.probabilities is not None:
+            watched = self._watch.push(
+                prediction.stream,
+                prediction.end_s,
+                prediction.probabilities,
+                resets=prediction.resets,
             )
-        self._tell(prediction)
-        for change in watched.changes:
+            changes = watched.changes
+            if asked.events.smooth is not None:
+                prediction = self._smoothed(prediction, watched.probabilities)
+        for output in self._outputs:
+            output.prediction(prediction)
+        for change in changes:
             self._tell_event(change, age_s=(prediction.frame_age_ms or 0.0) / 1000.0)
         return prediction
 
@@ -165,8 +120,8 @@ class RunSinks:
         if event.breaks and self._watch is not None:
             for change in self._watch.reset(stream):
                 self._tell_event(change, age_s=0.0)
-        if event.breaks and self._clips is not None:
-            self._clips.interrupted(stream)
+        if event.breaks and stream in self._films:
+            self._films[stream].interrupted(stream)
         for output in self._outputs:
             output.source_event(event, stream)
         if event.kind not in _UNSAID:
@@ -197,15 +152,26 @@ class RunSinks:
         Raises:
             EventNotSeen: It was not.
         """
-        if self._until and not self.reached:
+        until = dict.fromkeys(
+            label for stream in self._request.streams for label in stream.events.until
+        )
+        if until and not self.reached:
             raise EventNotSeen(
-                f"The run ended without an event of {' or '.join(map(repr, self._until))}.",
+                f"The run ended without an event of {' or '.join(map(repr, until))}.",
                 hint="Lower the thresholds: --on 0.3 --off 0.2",
             )
 
-    def _tell(self, prediction: Prediction) -> None:
-        for output in self._outputs:
-            output.prediction(prediction)
+    def _smoothed(self, prediction: Prediction, probabilities: NDArray[np.float64]) -> Prediction:
+        from runtime.decode import top_labels
+
+        top = top_labels(
+            probabilities,
+            self._header.labels,
+            top_k=self._request.classes_of(prediction.stream),
+            threshold=self._request.streams[prediction.stream].threshold,
+            output="probabilities",
+        )
+        return replace(prediction, probabilities=probabilities, top=top)
 
     def _tell_event(self, change: EventChange, *, age_s: float) -> None:
         from runtime.outputs import EventNews
@@ -214,11 +180,13 @@ class RunSinks:
         began_at_s = None
         if self._live[event.stream]:
             began_at_s = time.time() - age_s - max(0.0, change.time_s - event.start_s)
-        clip = None if self._clips is None else self._clips.event(change)
+        films = self._films.get(event.stream)
+        clip = None if films is None else films.event(change)
         news = EventNews(change=change, began_at_s=began_at_s, clip=clip)
-        for output in self._told_of_events:
+        for output in self._told_of_events[event.stream]:
             output.event(news)
-        if change.kind == "start" and event.label in self._until:
+        until = self._request.streams[event.stream].events.until
+        if change.kind == "start" and event.label in until:
             self.reached = True
 
     def __enter__(self) -> Self:
@@ -236,8 +204,8 @@ class RunSinks:
         patient = kind is None and not self.stopped
         grace_s = END_GRACE_S if patient else STOP_GRACE_S
         closing: list[tuple[Output | EventClips, float]] = []
-        if self._clips is not None:
-            closing.append((self._clips, max(grace_s, _FILMS_GRACE_S)))
+        films = dict.fromkeys(self._films.values())
+        closing += [(one, max(grace_s, _FILMS_GRACE_S)) for one in films]
         closing += [(output, grace_s) for output in self._outputs]
         _close_together(closing)
         for output, _ in closing:
@@ -248,7 +216,7 @@ class RunSinks:
 def open_sinks(
     request: RunRequest,
     header: RunHeader,
-    streams: RunStreams,
+    streams: Sequence[RunStream],
     *,
     viewers: Sequence[FrameOutput] = (),
 ) -> RunSinks:
@@ -261,41 +229,41 @@ def open_sinks(
         viewers: Further outputs, open; closed with the others.
 
     Raises:
-        UsageError: A class, number or address is none.
+        UsageError: An address is none.
         OutputError: An output cannot be written.
         MissingExtra: MQTT is asked for and not installed.
     """
-    from runtime.events import EventWatch
-
-    events, wanted = request.events, request.outputs
-    with_events = events.given or wanted.of_events or bool(viewers)
-    rules = events.rules(header.labels) if with_events else None
-    smoothing = events.smoothing(streams.stride_s or 1.0)
-    watch = None
-    if rules is not None or smoothing is not None:
-        watch = EventWatch(header.labels, rules=rules, smoothing=smoothing, sources=streams.names)
-    opened: list[Output] = []
-    try:
-        # What is to be delivered is queued before anybody else hears of it, and stdout says
-        # nothing before everything else is known to work.
-        opened += _deliveries(request, header)
-        opened += _files(request, header, live=any(streams.live))
-        clips = _clips(request, streams)
-        renderer = FORMATS[request.fmt.value](header)
-        opened.append(StdoutLines(renderer, top_k=header.top_k, changes=request.changes))
-    except BaseException:
-        for output in opened:
-            output.close(grace_s=0.0)
-        raise
+    outputs, films = open_outputs(request, header, streams)
     return RunSinks(
-        opened,
+        outputs,
         viewers=viewers,
-        watch=watch,
-        clips=clips,
+        watch=_watch(request, header, streams),
+        films=films,
         request=request,
         header=header,
-        streams=streams,
+        live=[stream.live for stream in streams],
     )
+
+
+def _watch(
+    request: RunRequest, header: RunHeader, streams: Sequence[RunStream]
+) -> EventWatch | None:
+    """What smooths results and finds events; None where neither is asked for."""
+    from runtime.events import EventWatch, WatchedStream
+
+    watched = []
+    for asked, stream in zip(request.streams, streams, strict=True):
+        stride_s = 1.0 if stream.window is None else stream.window.stride_s
+        with_events = asked.with_events or request.serve is not None
+        watched.append(
+            WatchedStream(
+                source=stream.name,
+                rules=asked.events.rules(header.labels) if with_events else None,
+                smoothing=asked.events.smoothing(stride_s),
+            )
+        )
+    wanted = any(one.rules is not None or one.smoothing is not None for one in watched)
+    return EventWatch(header.labels, watched) if wanted else None
 
 
 def _close_together(closing: Sequence[tuple[Output | EventClips, float]]) -> None:
@@ -309,54 +277,3 @@ def _close_together(closing: Sequence[tuple[Output | EventClips, float]]) -> Non
         thread.start()
     for thread in threads:
         thread.join(max(0.0, deadline_s - time.monotonic()))
-
-
-def _files(request: RunRequest, header: RunHeader, *, live: bool) -> list[Output]:
-    from edge_cli.outputs.lines import FileLines
-    from runtime.outputs.line_file import Sync, WhenFull
-
-    fsync = request.outputs.fsync
-    return [
-        FileLines(
-            file.path,
-            file.kind,
-            FILE_FORMATS[file.kind](replace(header, top_k=request.top_k_of(file.kind))),
-            top_k=request.top_k_of(file.kind),
-            sync=Sync.EVENTS if fsync is None else Sync(fsync.value),
-            when_full=WhenFull.DROP if live else WhenFull.FAIL,
-        )
-        for file in request.outputs.files
-    ]
-
-
-def _deliveries(request: RunRequest, header: RunHeader) -> list[Output]:
-    from edge_cli.outputs.deliveries import delivered_events
-
-    return list(
-        delivered_events(
-            request.outputs,
-            model=str(header.facts["model"]),
-            run=uuid.uuid4().hex[:12],
-            sources=header.sources,
-        )
-    )
-
-
-def _clips(request: RunRequest, streams: RunStreams) -> EventClips | None:
-    from runtime.outputs.clip_recorder import ClipSettings
-    from runtime.outputs.clips import EventClips
-
-    wanted = request.outputs
-    if wanted.clips is None:
-        return None
-    usual = ClipSettings(folder=wanted.clips)
-    window_s = streams.window_s or usual.pre_roll_s
-    held_back_s = usual.held_back_s + (request.events.least_s or 0.0)
-    settings = replace(
-        usual,
-        pre_roll_s=window_s if wanted.pre_roll_s is None else wanted.pre_roll_s,
-        post_roll_s=usual.post_roll_s if wanted.post_roll_s is None else wanted.post_roll_s,
-        held_back_s=held_back_s,
-        limit_bytes=wanted.clips_limit_bytes,
-    )
-    return EventClips(settings, live=streams.live)

@@ -24,12 +24,14 @@ def run_whole(bundle: Bundle, request: RunRequest, running: Running) -> None:
         running: The model, open.
     """
     from edge_cli.run_header import header_of
-    from edge_cli.run_sinks import RunStreams, open_sinks
+    from edge_cli.run_outputs import RunStream
+    from edge_cli.run_sinks import open_sinks
     from edge_cli.summary import RunSummary
     from runtime.sources import open_source
     from runtime.whole_file import classify_whole
 
-    (uri,) = request.sources
+    (stream,) = request.streams
+    uri = stream.source
     summary = RunSummary()
     with waiting(f"reading {uri}"):
         prediction = classify_whole(
@@ -37,16 +39,17 @@ def run_whole(bundle: Bundle, request: RunRequest, running: Running) -> None:
             running.session,
             bundle.card,
             top_k=request.most_classes(),
-            threshold=request.threshold,
+            threshold=stream.threshold,
             views=request.views_of(bundle.card.clip),
             sampling="dense" if request.sampling is Sampling.DENSE else "uniform",
         )
     summary.add(prediction)
     with ExitStack() as stack:
         source = stack.enter_context(open_source(uri))
-        header = header_of(bundle, request, running, sources=[source], windows=None)
-        streams = RunStreams.of([source], header.sources, None)
-        with open_sinks(request, header, streams) as sinks:
+        header = header_of(bundle, request, running, sources=[source], windows=())
+        (name,) = header.sources
+        told = RunStream(name=name, live=source.live)
+        with open_sinks(request, header, [told]) as sinks:
             sinks.take(prediction)
         video = video_of(request, source, stack)
         if video is not None:

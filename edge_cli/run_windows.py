@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from edge_cli.run_output import say
 from edge_cli.run_request import Sampling
+from models.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from edge_cli.run_request import RunRequest
     from edge_cli.run_sinks import RunSinks
     from edge_cli.stop import StopRequest
+    from edge_cli.stream_request import StreamRequest
     from edge_cli.summary import RunSummary
     from models.bundle import Bundle
     from models.spec import ClipSpec
@@ -68,48 +70,80 @@ class Windows:
             short=not source.live and known_s < self.window.length_s,
         )
 
+    def notes(self, clip: ClipSpec) -> Iterator[str]:
+        """What is unusual about them, or not as asked for.
 
-def windows_asked(clip: ClipSpec, request: RunRequest) -> Windows:
+        Args:
+            clip: What the model wants.
+        """
+        length_s, trained_s = self.window.length_s, clip.clip_length_s
+        if not trained_s * 0.5 <= length_s <= trained_s * 2:
+            yield (
+                f"warning: windows of {length_s:g} s are far from the {trained_s:g} s clips that"
+                " the model was trained on; expect worse results"
+            )
+        asked_s, grid = self.stride_asked_s, self.grid
+        if grid and asked_s is not None and abs(asked_s - grid.stride_s) > asked_s * _CLOSE:
+            yield (
+                f"stride: {grid.stride_s:.4g} s instead of {asked_s:g} s, so that windows share"
+                f" frames {grid.interval_s:.4g} s apart (--sampling windowed takes any stride)"
+            )
+
+
+def windows_asked(clip: ClipSpec, request: RunRequest) -> tuple[Windows, ...]:
     """Length and stride of the windows; says so when they are unusual, or not as asked for.
 
     Args:
         clip: What the model wants.
         request: As asked for.
 
+    Returns:
+        Of every stream.
+
     Raises:
         UsageError: They are out of range.
     """
+    found: list[Windows] = []
+    said: dict[str, list[str]] = {}
+    for stream in request.streams:
+        try:
+            windows = _windows_of(clip, stream, sliding=request.sampling is Sampling.SLIDING)
+        except UsageError as error:
+            raise stream.mistaken(error) from error
+        found.append(windows)
+        for note in windows.notes(clip):
+            said.setdefault(note, []).append(stream.shown_name)
+    for note, names in said.items():
+        say(note if len(names) == len(found) else f"{', '.join(names)}: {note}")
+    return tuple(found)
+
+
+def _windows_of(clip: ClipSpec, stream: StreamRequest, *, sliding: bool) -> Windows:
     from runtime.grid import grid_spec
     from runtime.sampling import WindowSpec
 
-    trained_s = clip.clip_length_s
-    length_s = request.window_s or trained_s
-    if not trained_s * 0.5 <= length_s <= trained_s * 2:
-        say(
-            f"warning: windows of {length_s:g} s are far from the {trained_s:g} s clips that"
-            " the model was trained on; expect worse results"
-        )
-    if request.sampling is Sampling.WINDOWED:
-        window = WindowSpec(length_s, request.stride_s or length_s / 10)
-        return Windows(window=window, grid=None, stride_asked_s=request.stride_s)
+    length_s = stream.window_s or clip.clip_length_s
+    asked_s = stream.stride_s
+    if not sliding:
+        window = WindowSpec(length_s, asked_s or length_s / 10)
+        return Windows(window=window, grid=None, stride_asked_s=asked_s)
     grid = grid_spec(
         clip.frames,
         length_s=length_s,
-        stride_s=request.stride_s,
-        gap_after_s=request.gap_after_s,
-        gap=request.gap.value if request.gap else "reset",
+        stride_s=asked_s,
+        gap_after_s=stream.gap_after_s,
+        gap=stream.gap.value if stream.gap else "reset",
     )
-    asked_s = request.stride_s
-    if asked_s is not None and abs(asked_s - grid.stride_s) > asked_s * _CLOSE:
-        say(
-            f"stride: {grid.stride_s:.4g} s instead of {asked_s:g} s, so that windows share"
-            f" frames {grid.interval_s:.4g} s apart (--sampling windowed takes any stride)"
-        )
     return Windows(window=WindowSpec(length_s, grid.stride_s), grid=grid, stride_asked_s=asked_s)
 
 
 def run_windows(
-    bundle: Bundle, request: RunRequest, running: Running, *, windows: Windows, stop: StopRequest
+    bundle: Bundle,
+    request: RunRequest,
+    running: Running,
+    *,
+    windows: Sequence[Windows],
+    stop: StopRequest,
 ) -> None:
     """Classify the sources until they end, or somebody ends it.
 
@@ -117,15 +151,15 @@ def run_windows(
         bundle: The model.
         request: As asked for.
         running: The model, open.
-        windows: How the sources are cut.
+        windows: How each source is cut.
         stop: Looked at with every frame.
     """
     from edge_cli.run_degrade import ladder_plan
     from edge_cli.run_header import header_of
-    from edge_cli.run_sinks import RunStreams, open_sinks
+    from edge_cli.run_outputs import RunStream
+    from edge_cli.run_sinks import open_sinks
     from edge_cli.summary import RunSummary
     from edge_cli.viewers import open_viewers
-    from runtime.clip_classifier import Decoding
     from runtime.pipeline import FrameWatch, Stream, classify_streams
     from runtime.preprocess import Preparation
     from runtime.sources import open_source
@@ -134,34 +168,39 @@ def run_windows(
     plan = ladder_plan(bundle, request, running, windows)
     with ExitStack() as stack:
         options = replace(request.source_options, stopping=lambda: stop.received)
-        sources = [stack.enter_context(open_source(uri, options)) for uri in request.sources]
+        sources = [
+            stack.enter_context(open_source(stream.source, options)) for stream in request.streams
+        ]
         stop.then = lambda: _interrupt(sources)
-        for source in sources:
+        for source, cut in zip(sources, windows, strict=True):
             if source.live:
-                length_s = windows.window.length_s
+                length_s = cut.window.length_s
                 say(f"{source.description}: the first result comes after {length_s:g} s")
         preparation = Preparation(clip=card.clip, views=request.views_of(card.clip))
         neighbours = running.reusing.neighbours() if running.reusing else None
         streams = [
-            Stream(source=source, sampler=windows.sampler(card.clip, source, neighbours))
-            for source in sources
+            Stream(source=source, sampler=cut.sampler(card.clip, source, neighbours))
+            for source, cut in zip(sources, windows, strict=True)
         ]
         model, ladder = running.stream_model(preparation), None
         if plan is not None:
-            strides_s = [windows.window.stride_s for _ in streams]
+            strides_s = [cut.window.stride_s for cut in windows]
             ladder = stack.enter_context(plan.open(model, preparation, streams, strides_s))
             model = ladder.model
         header = header_of(
             bundle, request, running, sources=sources, windows=windows, ladder=ladder
         )
-        told = RunStreams.of(sources, header.sources, windows.window)
+        told = [
+            RunStream(name=name, live=source.live, window=cut.window)
+            for name, source, cut in zip(header.sources, sources, windows, strict=True)
+        ]
         viewers = open_viewers(request, header, sources, told, stop=stop, stack=stack)
         sinks = stack.enter_context(open_sinks(request, header, told, viewers=viewers))
         summary = RunSummary()
         predictions = classify_streams(
             streams,
             model,
-            Decoding(card=card, top_k=request.most_classes(), threshold=request.threshold),
+            request.decoding(card),
             preparation=preparation,
             watch=FrameWatch(
                 on_frame=sinks.frame,
@@ -194,8 +233,11 @@ def run_windows(
             broken = sum(source.counts.broken for source in sources)
             say(summary.line(dropped=sum(live) if live else None, broken=broken))
             sinks.ended(summary.end(reason, streams))
-            if not summary.windows and windows.grid and any(one.sampler.gaps for one in streams):
-                say(_only_gaps(windows.grid))
+            if not summary.windows:
+                for stream, cut in zip(streams, windows, strict=True):
+                    if cut.grid and stream.sampler.gaps:
+                        say(_only_gaps(cut.grid))
+                        break
     sinks.check_seen()
 
 

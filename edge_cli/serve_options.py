@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge_cli.render import RunHeader
-    from edge_cli.run_sinks import RunStreams
+    from edge_cli.run_outputs import RunStream
     from runtime.serve.address import Address
     from runtime.serve.output import PageOutput
     from runtime.sources import FrameSource
@@ -92,7 +92,7 @@ def open_page(
     asked: ServeRequest,
     header: RunHeader,
     sources: Sequence[FrameSource],
-    streams: RunStreams,
+    streams: Sequence[RunStream],
 ) -> PageOutput:
     """Start to serve, and say where.
 
@@ -116,13 +116,10 @@ def open_page(
             model=str(header.facts["model"]),
             engine=f"{header.facts['engine']}, {header.facts['precision']}",
             version=edgecls_version(),
-            window_s=streams.window_s or 0.0,
+            window_s=max(stream.window.length_s if stream.window else 0.0 for stream in streams),
             labels=header.labels,
         ),
-        [
-            StreamFacts(name=name, live=live)
-            for name, live in zip(streams.names, streams.live, strict=True)
-        ],
+        [StreamFacts(name=stream.name, live=stream.live) for stream in streams],
         counts=lambda stream: sources[stream].counts,
     )
     server = WatchServer(board, asked.address, asked.token)

@@ -5,14 +5,32 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from edge_cli.event_request import OutputFile, Smooth, output_files
-from edge_cli.run_request import Gap
+from edge_cli.event_request import (
+    EventRequest,
+    OutputFile,
+    OutputRequest,
+    Smooth,
+    film_bytes,
+    output_files,
+)
+from edge_cli.stream_request import Gap, StreamRequest
 from models.errors import UsageError
+
+if TYPE_CHECKING:
+    from edge_cli.streams_file import StreamPlace
+
+_NEEDED = {
+    "smooth_span": "smooth",
+    "pre_roll": "record_events",
+    "post_roll": "record_events",
+    "record_limit": "record_events",
+}
+"""Fields that mean something only beside another."""
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -77,12 +95,20 @@ def _files(value: Any) -> Any:
         raise ValueError(error.message.removeprefix("--output ").rstrip(".")) from None
 
 
+def _bytes(value: Any) -> int:
+    try:
+        return film_bytes(str(value))
+    except UsageError as error:
+        raise ValueError(error.message.removeprefix("--record-limit ").rstrip(".")) from None
+
+
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Address = Annotated[str, Field(min_length=1), AfterValidator(_filled)]
 Addresses = Annotated[tuple[Address, ...], BeforeValidator(_listed)]
 Labels = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 LabelValues = Annotated[tuple[str, ...], BeforeValidator(_words)]
 Files = Annotated[tuple[OutputFile, ...], BeforeValidator(_files)]
+Bytes = Annotated[int, BeforeValidator(_bytes)]
 Roll = Annotated[float, Field(ge=0, le=600)]
 
 
@@ -107,6 +133,7 @@ class StreamSettings(BaseModel):
         record_events: Folder for films.
         pre_roll: Seconds of film before an event.
         post_roll: Seconds of film after it.
+        record_limit: Bytes of all films in their folder.
         webhook: Addresses.
         mqtt: Addresses.
     """
@@ -132,15 +159,78 @@ class StreamSettings(BaseModel):
     record_events: Path | None = None
     pre_roll: Roll | None = None
     post_roll: Roll | None = None
+    record_limit: Bytes | None = None
     webhook: Addresses = ()
     mqtt: Addresses = ()
 
+    @classmethod
+    def given(cls, **options: Any) -> StreamSettings:
+        """Settings from options of the command line, None or empty where they were not given."""
+        found: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in options.items()
+            if value is not None and value != []
+        }
+        return cls.model_construct(**found)
+
     def filled_from(self, *others: StreamSettings) -> StreamSettings:
-        """These settings; what they leave open as in the first of the others that says it."""
+        """These settings; what they leave open as in the first of the others that says it.
+
+        What means nothing without what was taken back here is taken back, too.
+        """
         found: dict[str, Any] = {}
         for one in (*reversed(others), self):
             found |= {name: getattr(one, name) for name in one.model_fields_set}
+        for name, other in _NEEDED.items():
+            if found.get(other) is None and name not in self.model_fields_set:
+                found.pop(name, None)
         fields = StreamSettings.model_fields
         return StreamSettings.model_construct(
             **{name: value for name, value in found.items() if name in fields}
         )
+
+    def request(
+        self, source: str, *, name: str | None = None, place: StreamPlace | None = None
+    ) -> StreamRequest:
+        """The stream that these settings describe.
+
+        Args:
+            source: As for `--source`.
+            name: Shown instead of it.
+            place: In a file of streams; None for the command line.
+
+        Raises:
+            UsageError: A number is out of range, or fields do not go together.
+        """
+        try:
+            return StreamRequest(
+                source=source,
+                name=name,
+                window_s=self.window,
+                stride_s=self.stride,
+                gap=self.gap,
+                gap_after_s=self.gap_after,
+                top_k=self.top,
+                threshold=self.threshold or 0.0,
+                events=EventRequest(
+                    smooth=self.smooth,
+                    span_s=self.smooth_span,
+                    on=self.on,
+                    off=self.off,
+                    least=self.min_duration,
+                    cooldown=self.cooldown,
+                    until=self.until,
+                ),
+                outputs=OutputRequest(
+                    files=self.output,
+                    clips=self.record_events,
+                    pre_roll_s=self.pre_roll,
+                    post_roll_s=self.post_roll,
+                    clips_limit_bytes=self.record_limit,
+                    webhooks=self.webhook,
+                    mqtt=self.mqtt,
+                ),
+                place=place,
+            )
+        except UsageError as error:
+            raise (error if place is None else place.error(error)) from None

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from edge_cli.stream_request import StreamRequest
 from edge_cli.stream_settings import Address, StreamSettings
 from edge_cli.streams_text import Location, SettingsText, Tree, read_settings
 from models.errors import UsageError
@@ -112,6 +113,30 @@ class StreamPlace:
             else:
                 return False
         return True
+
+
+def streams_asked(path: Path, options: StreamSettings) -> tuple[StreamRequest, ...]:
+    """The streams of a file.
+
+    Args:
+        path: Of the file.
+        options: Of the command line; they go before the defaults of the file.
+
+    Raises:
+        UsageError: See `read_streams`; or fields that do not go together, or a name twice.
+    """
+    text, read = read_streams(path)
+    found: list[StreamRequest] = []
+    for number, entry in enumerate(read.streams):
+        settings = entry.filled_from(options, read.defaults)
+        place = StreamPlace(text=text, number=number)
+        same = [one for one in read.streams[:number] if one.name == entry.name is not None]
+        if same:
+            raise UsageError(
+                f"{place.of('name')} is also the name of streams[{read.streams.index(same[0])}]."
+            )
+        found.append(settings.request(entry.source, name=entry.name, place=place))
+    return tuple(found)
 
 
 def read_streams(path: Path) -> tuple[SettingsText, StreamsFile]:

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge_cli.render import RunHeader
+    from edge_cli.run_outputs import RunStream
     from edge_cli.run_request import RunRequest
-    from edge_cli.run_sinks import RunStreams
     from edge_cli.stop import StopRequest
     from runtime.annotate import AnnotatedVideo
     from runtime.degrade.news import DegradeNews
@@ -77,7 +77,7 @@ def open_viewers(
     request: RunRequest,
     header: RunHeader,
     sources: Sequence[FrameSource],
-    streams: RunStreams,
+    streams: Sequence[RunStream],
     *,
     stop: StopRequest,
     stack: ExitStack,
@@ -108,6 +108,6 @@ def open_viewers(
     if request.show:
         from runtime.outputs.window import Windows
 
-        windows = Windows(streams.names, top_k=header.top_k, ended=stop.ask)
+        windows = Windows([stream.name for stream in streams], top_k=header.top_k, ended=stop.ask)
         viewers.append(stack.enter_context(windows))
     return tuple(viewers)

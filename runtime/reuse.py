@@ -108,7 +108,7 @@ def decide_reuse(
     *,
     asked: ReuseAsked,
     views: Views,
-    grid: GridSpec | None,
+    grids: Sequence[GridSpec],
 ) -> Reusing:
     """Decide whether overlapping windows share work.
 
@@ -120,7 +120,7 @@ def decide_reuse(
         choice: Engine and graph for whole clips.
         asked: By the user.
         views: Views per frame.
-        grid: None where every window is sampled on its own.
+        grids: Of the streams; none where every window is sampled on its own.
 
     Raises:
         UsageError: `exact` or `approx` was asked for and is impossible.
@@ -129,7 +129,7 @@ def decide_reuse(
         return Reusing(asked=asked, mode="off", why="")
     variant = _staged(bundle, choice)
     obstacle, hint = _obstacle(bundle, choice, views)
-    if not obstacle and asked == "approx" and grid is None:
+    if not obstacle and asked == "approx" and not grids:
         obstacle = "windows sampled each on its own have no frames around them"
         hint = "--sampling sliding, or --reuse exact"
     if variant is None or obstacle:
@@ -140,12 +140,13 @@ def decide_reuse(
         )
     if asked != "auto":
         return Reusing(asked=asked, mode=asked, why=_other_graph(variant, choice), variant=variant)
-    if grid is None:
+    if not grids:
         why = "windows are sampled each on its own; --sampling sliding shares their frames"
         return Reusing(asked=asked, mode="off", why=why)
-    share = step_share(variant.stages, bundle.card.clip.frames, grid.every)
+    share = _share_per_time(variant.stages, grids)
     if share > WORTH_SHARE:
-        why = f"a step of {grid.stride_s:g} s would still cost {share * 100:.0f} % of a clip"
+        strides = " or ".join(f"{one:g} s" for one in sorted({one.stride_s for one in grids}))
+        why = f"a step of {strides} would still cost {share * 100:.0f} % of a clip"
         return Reusing(asked=asked, mode="off", why=why)
     why = ", ".join(
         filter(
@@ -175,6 +176,12 @@ def step_share(stages: Sequence[Stage], frames: int, hop: int) -> float:
         whole += frames * stage.macs
         step += min(frames, hop + level.high - level.low) * stage.macs
     return step / whole if whole else 0.0
+
+
+def _share_per_time(stages: Sequence[Stage], grids: Sequence[GridSpec]) -> float:
+    """`step_share` of grids that run side by side: a short stride counts as often as it comes."""
+    shares = [step_share(stages, grid.frames, grid.every) / grid.stride_s for grid in grids]
+    return sum(shares) / sum(1.0 / grid.stride_s for grid in grids)
 
 
 def whole_macs(stages: Sequence[Stage], frames: int) -> int:

@@ -14,7 +14,7 @@ from runtime.outputs.clips import EventClips
 from runtime.records import Frame
 
 if __name__ == "__main__":
-    clips = EventClips(ClipSettings(folder=Path(sys.argv[1])), live=[True])
+    clips = EventClips({0: ClipSettings(folder=Path(sys.argv[1]))}, live=[True])
     started_s = time.monotonic()
     index = 0
     while True:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edge_cli.event_request import OutputRequest
+    from collections.abc import Sequence
+
     from runtime.degrade.news import DegradeNews
     from runtime.outputs import EventNews
     from runtime.outputs.courier import Courier, Transport
@@ -81,15 +82,26 @@ class DeliveredEvents:
 
 
 def delivered_events(
-    request: OutputRequest, *, model: str, run: str, sources: tuple[str, ...]
+    webhooks: Sequence[str],
+    mqtt: Sequence[str],
+    *,
+    queue_dir: Path | None,
+    model: str,
+    run: str,
+    sources: tuple[str, ...],
 ) -> list[DeliveredEvents]:
     """One for each address; all addresses are looked at before the first connection.
 
     Args:
-        request: As asked for.
+        webhooks: Addresses, each other than the others.
+        mqtt: The same.
+        queue_dir: Where deliveries wait; None for the user's folder for state.
         model: Name of the model.
         run: Id of this run.
         sources: Their names, without secrets.
+
+    Returns:
+        In the order of the addresses, webhooks first.
 
     Raises:
         UsageError: An address is none.
@@ -101,18 +113,14 @@ def delivered_events(
     from runtime.outputs.mqtt import Mqtt
     from runtime.outputs.webhook import Webhook, WebhookSecrets
 
-    if not (request.webhooks or request.mqtt):
-        return []
     secrets = WebhookSecrets(
         token=os.environ.get(TOKEN) or None, signing_key=os.environ.get(SIGNING_KEY) or None
     )
     transports: list[tuple[Path, Transport]] = [
-        (_queue_path(request, url), Webhook(url, secrets=secrets)) for url in request.webhooks
+        (_queue_path(queue_dir, url), Webhook(url, secrets=secrets)) for url in webhooks
     ]
     password = os.environ.get(MQTT_PASSWORD) or None
-    transports += [
-        (_queue_path(request, url), Mqtt(url, password=password)) for url in request.mqtt
-    ]
+    transports += [(_queue_path(queue_dir, url), Mqtt(url, password=password)) for url in mqtt]
     made: list[DeliveredEvents] = []
     try:
         for path, transport in transports:
@@ -125,11 +133,11 @@ def delivered_events(
     return made
 
 
-def _queue_path(request: OutputRequest, url: str) -> Path:
+def _queue_path(queue_dir: Path | None, url: str) -> Path:
     """The queue of an address: the same for every run, without its secrets in the name."""
     from platformdirs import user_state_path
 
-    folder = request.queue_dir or user_state_path("edgecls") / "queues"
+    folder = queue_dir or user_state_path("edgecls") / "queues"
     scheme, _, rest = url.partition("://")
     user, _, place = rest.rpartition("@")
     host = re.sub(r"[^A-Za-z0-9.-]+", "-", re.split(r"[/?#]", place)[0])[:60]

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from edge_cli.render import Renderer
@@ -26,11 +27,11 @@ class StdoutLines:
 
     Args:
         renderer: The format; its opening is written now.
-        top_k: Classes per result.
+        top_k: Classes per result, by stream.
         changes: Leave out a result whose best class is that of the one before, of its source.
     """
 
-    def __init__(self, renderer: Renderer, *, top_k: int, changes: bool) -> None:
+    def __init__(self, renderer: Renderer, *, top_k: Sequence[int], changes: bool) -> None:
         self._renderer = renderer
         self._top_k = top_k
         self._changes = changes
@@ -44,7 +45,7 @@ class StdoutLines:
         if self._changes and known and label == self._last[prediction.stream]:
             return
         self._last[prediction.stream] = label
-        self._write(self._renderer.window(replace(prediction, top=prediction.top[: self._top_k])))
+        self._write(self._renderer.window(_cut(prediction, self._top_k)))
 
     def event(self, news: EventNews) -> None:
         """Write the beginning or the end of an event."""
@@ -82,7 +83,7 @@ class FileLines:
         path: Of the file.
         kind: One of `FILE_FORMATS`.
         renderer: Of that kind.
-        top_k: Classes per result.
+        top_k: Classes per result, by stream.
         sync: When lines are forced onto the disk.
         when_full: What happens when the disk is full.
 
@@ -96,7 +97,7 @@ class FileLines:
         kind: str,
         renderer: Renderer,
         *,
-        top_k: int,
+        top_k: Sequence[int],
         sync: Sync,
         when_full: WhenFull,
     ) -> None:
@@ -112,9 +113,7 @@ class FileLines:
 
     def prediction(self, prediction: Prediction) -> None:
         """Append a result."""
-        self._file.write(
-            self._renderer.window(replace(prediction, top=prediction.top[: self._top_k]))
-        )
+        self._file.write(self._renderer.window(_cut(prediction, self._top_k)))
 
     def event(self, news: EventNews) -> None:
         """Append the beginning or the end of an event."""
@@ -140,3 +139,8 @@ class FileLines:
         """Lines that were left out."""
         lost = self._file.dropped
         return (f"{self._file.path}: {lost} lines left out, the disk failed",) if lost else ()
+
+
+def _cut(prediction: Prediction, top_k: Sequence[int]) -> Prediction:
+    """A result with as many classes as its stream wants."""
+    return replace(prediction, top=prediction.top[: top_k[prediction.stream]])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from runtime.events.changes import Event, EventChange
 from runtime.events.detector import EventDetector
-from runtime.events.rules import EventRules, LabelRule
+from runtime.events.rules import EventRules, LabelRule, RuleWords
 from runtime.events.smoothing import Smoothing, SmoothKind, smoother
-from runtime.events.watch import EventWatch
+from runtime.events.watch import EventWatch, WatchedStream
 
 __all__ = [
     "Event",
@@ -15,7 +15,9 @@ __all__ = [
     "EventRules",
     "EventWatch",
     "LabelRule",
+    "RuleWords",
     "SmoothKind",
     "Smoothing",
+    "WatchedStream",
     "smoother",
 ]

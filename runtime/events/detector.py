@@ -35,7 +35,7 @@ class EventDetector:
 
     Args:
         labels: Names of the classes.
-        rules: One rule per class, and times.
+        rules: One per class.
         stream: Number of the stream.
         source: Its name.
     """
@@ -44,11 +44,11 @@ class EventDetector:
         self, labels: Sequence[str], rules: EventRules, *, stream: int = 0, source: str = ""
     ) -> None:
         self._labels = tuple(labels)
-        self._least_s = rules.least_s
-        self._cooldown_s = rules.cooldown_s
         # A class without a rule never reaches 2.
-        self._on = np.array([2.0 if rule is None else rule.on for rule in rules.labels])
-        self._off = np.array([2.0 if rule is None else rule.off for rule in rules.labels])
+        self._on = np.array([2.0 if rule is None else rule.on for rule in rules])
+        self._off = np.array([2.0 if rule is None else rule.off for rule in rules])
+        self._least_s = [0.0 if rule is None else rule.least_s for rule in rules]
+        self._cooldown_s = [0.0 if rule is None else rule.cooldown_s for rule in rules]
         if len(self._on) != len(self._labels):
             raise ValueError(f"{len(self._on)} rules for {len(self._labels)} classes")
         self._stream = stream
@@ -91,7 +91,8 @@ class EventDetector:
             if number not in self._open and self._may_begin(number, time_s):
                 self._open[number] = _Open(event=self._begun(number, time_s))
         for number, state in sorted(self._open.items()):
-            changes += self._held(state, time_s, float(probabilities[number]))
+            lasts = time_s - state.event.start_s >= self._least_s[number] - _TOLERANCE_S
+            changes += self._held(state, time_s, float(probabilities[number]), announce=lasts)
         return changes
 
     def reset(self) -> list[EventChange]:
@@ -116,10 +117,12 @@ class EventDetector:
             source=self._source,
         )
 
-    def _held(self, state: _Open, time_s: float, probability: float) -> list[EventChange]:
+    def _held(
+        self, state: _Open, time_s: float, probability: float, *, announce: bool
+    ) -> list[EventChange]:
         if probability > state.event.peak:
             state.event = replace(state.event, peak=probability, peak_s=time_s)
-        if state.announced or time_s - state.event.start_s < self._least_s - _TOLERANCE_S:
+        if state.announced or not announce:
             return []
         self._count += 1
         state.announced = True
@@ -130,8 +133,8 @@ class EventDetector:
         state = self._open.pop(number)
         if not state.announced:
             return []
-        if why == "below" and self._cooldown_s > 0:
-            self._quiet_until_s[number] = time_s + self._cooldown_s
+        if why == "below" and self._cooldown_s[number] > 0:
+            self._quiet_until_s[number] = time_s + self._cooldown_s[number]
         event = replace(state.event, end_s=time_s, ended=why)
         return [EventChange(kind="end", event=event, time_s=time_s)]
 

@@ -27,31 +27,38 @@ class Watched:
     changes: tuple[EventChange, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchedStream:
+    """What is to be made of the results of a stream.
+
+    Attributes:
+        source: Its name.
+        rules: When events begin and end; None when no events are wanted.
+        smoothing: None for none.
+    """
+
+    source: str
+    rules: EventRules | None = None
+    smoothing: Smoothing | None = None
+
+
 class EventWatch:
     """Keeps the streams of a run apart; pure, without a clock.
 
     Args:
         labels: Classes of the model.
-        rules: When events begin and end; None when no events are wanted.
-        smoothing: None for none.
-        sources: Names of the streams, in their order.
+        streams: In the order of their numbers.
     """
 
-    def __init__(
-        self,
-        labels: Sequence[str],
-        *,
-        rules: EventRules | None,
-        smoothing: Smoothing | None,
-        sources: Sequence[str],
-    ) -> None:
-        streams = range(len(sources))
-        self._smoothers = [None if smoothing is None else smoother(smoothing) for _ in streams]
+    def __init__(self, labels: Sequence[str], streams: Sequence[WatchedStream]) -> None:
+        self._smoothers = [
+            None if one.smoothing is None else smoother(one.smoothing) for one in streams
+        ]
         self._detectors = [
             None
-            if rules is None
-            else EventDetector(labels, rules, stream=stream, source=sources[stream])
-            for stream in streams
+            if one.rules is None
+            else EventDetector(labels, one.rules, stream=number, source=one.source)
+            for number, one in enumerate(streams)
         ]
         self._resets = [0 for _ in streams]
         self._last_s = [-np.inf for _ in streams]

@@ -6,9 +6,10 @@ import re
 import secrets
 import time
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from pathlib import Path
 
 from models.errors import OutputError
 from models.sizes import size_in_words
@@ -47,8 +48,9 @@ class EventClips:
     `....part.mp4` and plays up to its last half second.
 
     Args:
-        settings: See `ClipSettings`; the folder is made if need be.
-        live: For each stream, whether it goes on while it is not read.
+        settings: Of every stream that is recorded, by its number; the folder and its limit are
+            those of all, and it is made if need be.
+        live: Of every stream, whether it goes on while it is not read.
         now_s: Wall clock, seconds since 1970.
 
     Raises:
@@ -57,17 +59,22 @@ class EventClips:
 
     def __init__(
         self,
-        settings: ClipSettings,
+        settings: Mapping[int, ClipSettings],
         *,
         live: Sequence[bool],
         now_s: Callable[[], float] = time.time,
     ) -> None:
-        _prepare(settings)
+        first = next(iter(settings.values()))
+        _prepare(first.folder)
+        self._folder, self._limit_bytes = first.folder, first.limit_bytes
         self._settings = settings
         self._now_s = now_s
         self._run = secrets.token_hex(2)
-        self._films = FilmFolder(settings.folder, settings.limit_bytes)
-        self._streams = [_Stream(ClipRecorder(settings, self._films, live=one)) for one in live]
+        self._films = FilmFolder(first.folder, first.limit_bytes)
+        self._streams = {
+            stream: _Stream(ClipRecorder(one, self._films, live=live[stream]))
+            for stream, one in settings.items()
+        }
 
     def frame(self, frame: Frame, stream: int) -> None:
         """Take every frame of a stream; its picture must not change afterwards."""
@@ -80,16 +87,16 @@ class EventClips:
             File name of the clip in which the event is, or will be.
         """
         event = change.event
-        state = self._streams[event.stream]
+        state, settings = self._streams[event.stream], self._settings[event.stream]
         if change.kind == "start":
             if state.name is None or not (state.active or change.time_s <= state.until_s):
                 state.name = self._name(change)
             state.active.add(event.id)
-            state.recorder.begin(state.name, event.start_s - self._settings.pre_roll_s)
+            state.recorder.begin(state.name, event.start_s - settings.pre_roll_s)
         else:
             state.active.discard(event.id)
             if not state.active:
-                state.until_s = change.time_s + self._settings.post_roll_s
+                state.until_s = change.time_s + settings.post_roll_s
                 state.recorder.stop(state.until_s)
         return f"{state.name}.mp4"
 
@@ -100,29 +107,29 @@ class EventClips:
     def close(self, *, grace_s: float) -> None:
         """Complete all clips; what is not coded within `grace_s` is not in them."""
         deadline_s = time.monotonic() + grace_s
-        for state in self._streams:  # all at once
+        for state in self._streams.values():  # all at once
             state.recorder.close(grace_s=0.0)
-        for state in self._streams:
+        for state in self._streams.values():
             state.recorder.close(grace_s=max(0.0, deadline_s - time.monotonic()))
 
     def notes(self) -> tuple[str, ...]:
         """What is to be said at the end."""
         found = []
-        written = sum(one.recorder.written for one in self._streams)
+        written = sum(one.recorder.written for one in self._streams.values())
         if written:
-            found.append(f"clips: {written} in {self._settings.folder}")
-        limit = self._settings.limit_bytes
+            found.append(f"clips: {written} in {self._folder}")
+        limit = self._limit_bytes
         if self._films.removed and limit is not None:
             found.append(
                 f"clips: {self._films.removed} oldest removed, to stay below {size_in_words(limit)}"
             )
-        left_out = sum(one.recorder.left_out for one in self._streams)
+        left_out = sum(one.recorder.left_out for one in self._streams.values())
         if left_out:
             found.append(f"clips: {left_out} frames left out, this machine was too busy")
-        unfinished = sum(one.recorder.unfinished for one in self._streams)
+        unfinished = sum(one.recorder.unfinished for one in self._streams.values())
         if unfinished:
             found.append(f"clips: no time to finish {unfinished}, left as .part.mp4, which plays")
-        failed = sum(one.recorder.failed for one in self._streams)
+        failed = sum(one.recorder.failed for one in self._streams.values())
         if failed:
             found.append(f"clips: {failed} not recorded, or not completely")
         return tuple(found)
@@ -140,13 +147,13 @@ def _word(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:_LONGEST_WORD].strip("-") or "event"
 
 
-def _prepare(settings: ClipSettings) -> None:
-    probe = settings.folder / f".{secrets.token_hex(8)}"
+def _prepare(folder: Path) -> None:
+    probe = folder / f".{secrets.token_hex(8)}"
     try:
-        settings.folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         probe.touch()
         probe.unlink()
     except ValueError as error:
-        raise OutputError(f"{str(settings.folder)!r} is no folder: {error}.") from error
+        raise OutputError(f"{str(folder)!r} is no folder: {error}.") from error
     except OSError as error:
-        raise cannot_write(settings.folder, error) from error
+        raise cannot_write(folder, error) from error

@@ -132,7 +132,7 @@ def test_they_stand_in_for_another_int8_graph_where_they_were_checked(
             why="openvino asked for",
         )
         grid = grid_spec(frames, length_s=2.0, stride_s=2.0 / frames)
-        found = decide_reuse(both, choice, asked="auto", views=1, grid=grid)
+        found = decide_reuse(both, choice, asked="auto", views=1, grids=[grid])
     assert found.mode == mode
     assert found.variant == (recorded if mode == "exact" else None)
 

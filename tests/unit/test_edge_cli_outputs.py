@@ -9,7 +9,6 @@ from typing import Literal
 
 import pytest
 
-from edge_cli.event_request import OutputRequest
 from edge_cli.outputs.deliveries import DeliveredEvents, _queue_path
 from edge_cli.outputs.lines import FileLines
 from edge_cli.render import FILE_FORMATS, FORMATS, RunHeader
@@ -110,7 +109,7 @@ def file_lines(path: Path, kind: str, *, top_k: int = 2) -> FileLines:
         path,
         kind,
         FILE_FORMATS[kind](header(top_k=top_k)),
-        top_k=top_k,
+        top_k=(top_k,),
         sync=Sync.EVENTS,
         when_full=WhenFull.FAIL,
     )
@@ -153,15 +152,15 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
 
 
 def test_queues_are_named_by_address_without_secrets() -> None:
-    request = OutputRequest(webhooks=("x",), queue_dir=Path("q"))
-    one = _queue_path(request, "https://user:p4ss@host.org:99/T0KEN?a=b")
-    assert one == _queue_path(request, "https://user:other@host.org:99/T0KEN?a=b")
-    assert one != _queue_path(request, "https://user:p4ss@host.org:99/other")
+    folder = Path("q")
+    one = _queue_path(folder, "https://user:p4ss@host.org:99/T0KEN?a=b")
+    assert one == _queue_path(folder, "https://user:other@host.org:99/T0KEN?a=b")
+    assert one != _queue_path(folder, "https://user:p4ss@host.org:99/other")
     assert one.name.startswith("https-host.org-99-")
     for secret in ("p4ss", "T0KEN", "user"):
         assert secret not in one.name
-    strange = _queue_path(request, "http://ho/../st\x00/\udcff")
-    assert strange.parent == Path("q")
+    strange = _queue_path(folder, "http://ho/../st\x00/\udcff")
+    assert strange.parent == folder
 
 
 class Posted:

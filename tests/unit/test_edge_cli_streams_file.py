@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge_cli.event_request import OutputFile, Smooth
-from edge_cli.run_request import Gap
+from edge_cli.stream_request import Gap
 from edge_cli.stream_settings import StreamSettings
 from edge_cli.streams_file import StreamPlace, read_streams
 from models.errors import UsageError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -10,7 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import BackendError, UsageError
-from runtime.events import EventChange, EventDetector, EventRules, EventWatch, LabelRule, Smoothing
+from runtime.events import (
+    EventChange,
+    EventDetector,
+    EventRules,
+    EventWatch,
+    LabelRule,
+    RuleWords,
+    Smoothing,
+    WatchedStream,
+)
 from runtime.events.rules import check_labels, label_rules
 
 LABELS = ("still", "fall", "run")
@@ -18,9 +28,10 @@ RULE = LabelRule(on=0.6, off=0.4)
 
 
 def rules(
-    *, least_s: float = 0.0, cooldown_s: float = 0.0, of: tuple[LabelRule | None, ...] = (RULE,) * 3
+    *, least_s: float = 0.0, cooldown_s: float = 0.0, of: EventRules = (RULE,) * 3
 ) -> EventRules:
-    return EventRules(labels=of, least_s=least_s, cooldown_s=cooldown_s)
+    times = {"least_s": least_s, "cooldown_s": cooldown_s}
+    return tuple(None if rule is None else replace(rule, **times) for rule in of)
 
 
 def falls(
@@ -181,15 +192,16 @@ def test_against_a_simulation_step_by_step(
 
 def test_rules_from_words() -> None:
     both = LabelRule(on=0.5, off=0.4)
-    assert label_rules(LABELS, [], []) == (both,) * 3
-    assert label_rules(LABELS, ["0.9"], ["0.1"]) == (LabelRule(on=0.9, off=0.1),) * 3
-    only = label_rules(LABELS, ["fall=0.3"], [])
+    assert label_rules(LABELS, RuleWords()) == (both,) * 3
+    (low, *_) = label_rules(LABELS, RuleWords(on=("0.9",), off=("0.1",)))
+    assert low == LabelRule(on=0.9, off=0.1)
+    only = label_rules(LABELS, RuleWords(on=("fall=0.3",)))
     assert only[0] is None
     assert only[2] is None
     assert only[1] is not None
     assert only[1].on == 0.3
     assert only[1].off == pytest.approx(0.24)
-    mixed = label_rules(LABELS, ["0.8", "fall=0.3"], ["0.7", "run=0.2"])
+    mixed = label_rules(LABELS, RuleWords(on=("0.8", "fall=0.3"), off=("0.7", "run=0.2")))
     assert mixed[0] == LabelRule(on=0.8, off=0.7)
     assert mixed[1] is not None
     assert mixed[1].off <= 0.3
@@ -197,7 +209,7 @@ def test_rules_from_words() -> None:
 
 
 def test_labels_may_hold_equals_signs() -> None:
-    (rule,) = label_rules(["a=b"], ["a=b=0.25"], [])
+    (rule,) = label_rules(["a=b"], RuleWords(on=("a=b=0.25",)))
     assert rule is not None
     assert rule.on == 0.25
 
@@ -222,7 +234,35 @@ def test_labels_may_hold_equals_signs() -> None:
 )
 def test_words_that_mean_nothing(on: list[str], off: list[str], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        label_rules(LABELS, on, off)
+        label_rules(LABELS, RuleWords(on=tuple(on), off=tuple(off)))
+
+
+def test_times_of_single_classes() -> None:
+    words = RuleWords(on=("0.5",), least=("2", "fall=0"), cooldown=("run=9",))
+    still, fall, run = label_rules(LABELS, words)
+    assert still == LabelRule(on=0.5, off=0.4, least_s=2.0)
+    assert fall == LabelRule(on=0.5, off=0.4)
+    assert run == LabelRule(on=0.5, off=0.4, least_s=2.0, cooldown_s=9.0)
+    detector = EventDetector(LABELS, (still, fall, run))
+    changes = []
+    for second in range(3):
+        changes += detector.push(float(second), np.array([0.9, 0.9, 0.0]))
+    assert [(one.event.label, one.time_s) for one in changes] == [("fall", 0.0), ("still", 2.0)]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (RuleWords(least=("long",)), "--min-duration takes S or CLASS=S, in seconds; got 'long'"),
+        (RuleWords(least=("-1",)), "--min-duration must be 0 seconds or more"),
+        (RuleWords(cooldown=("fall=nan",)), "--cooldown must be 0 seconds or more"),
+        (RuleWords(cooldown=("fell=1",)), "none of the model's 3 classes"),
+        (RuleWords(on=("run=0.5",), least=("fall=1",)), "of which --on makes no events"),
+    ],
+)
+def test_times_that_are_none(words: RuleWords, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        label_rules(LABELS, words)
 
 
 def test_a_near_name_is_shown() -> None:
@@ -240,11 +280,13 @@ def test_times_are_times(seconds: float) -> None:
 
 
 def test_streams_are_kept_apart_and_resets_of_one_are_its_own() -> None:
+    smoothing = Smoothing(kind="mean", span_s=3.0)
     watch = EventWatch(
         LABELS,
-        rules=rules(),
-        smoothing=Smoothing(kind="mean", span_s=3.0),
-        sources=("door", "yard"),
+        [
+            WatchedStream(source=name, rules=rules(), smoothing=smoothing)
+            for name in ("door", "yard")
+        ],
     )
     high, low = np.array([0.0, 0.9, 0.1]), np.array([0.9, 0.0, 0.1])
     (start,) = watch.push(0, 1.0, high).changes
@@ -264,10 +306,26 @@ def test_streams_are_kept_apart_and_resets_of_one_are_its_own() -> None:
 
 
 def test_smoothing_alone() -> None:
-    watch = EventWatch(LABELS, rules=None, smoothing=None, sources=("door",))
+    watch = EventWatch(LABELS, [WatchedStream(source="door")])
     values = np.array([0.2, 0.7, 0.1], np.float32)
     watched = watch.push(0, 1.0, values)
     assert watched.probabilities == pytest.approx(values)
     assert watched.changes == ()
     assert watch.reset(0) == []
     assert watch.finish() == []
+
+
+def test_every_stream_has_rules_of_its_own() -> None:
+    strict = (LabelRule(on=0.95, off=0.9),) * 3
+    watch = EventWatch(
+        LABELS,
+        [
+            WatchedStream(source="door", rules=rules()),
+            WatchedStream(source="yard", rules=strict),
+            WatchedStream(source="hall", smoothing=Smoothing(kind="vote", span_s=1.0)),
+        ],
+    )
+    high = np.array([0.0, 0.9, 0.1])
+    assert [len(watch.push(stream, 1.0, high).changes) for stream in range(3)] == [1, 0, 0]
+    assert watch.push(1, 2.0, high).probabilities == pytest.approx(high)
+    assert watch.push(2, 2.0, high).probabilities == pytest.approx([0.0, 1.0, 0.0])

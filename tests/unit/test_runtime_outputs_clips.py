@@ -87,7 +87,8 @@ def settings(folder: Path, **changed: float) -> ClipSettings:
 
 
 def clips(folder: Path, *, live: bool = False, **changed: float) -> EventClips:
-    return EventClips(settings(folder, **changed), live=[live, live], now_s=lambda: 1.7e9)
+    both = dict.fromkeys((0, 1), settings(folder, **changed))
+    return EventClips(both, live=[live, live], now_s=lambda: 1.7e9)
 
 
 def test_a_clip_begins_before_and_ends_after_its_event(tmp_path: Path) -> None:

@@ -66,7 +66,8 @@ def decided(
     grid: GridSpec | None = GRID,
     choice: Choice | None = None,
 ) -> Reusing:
-    return decide_reuse(bundle, choice or choice_of(bundle), asked=asked, views=views, grid=grid)
+    grids = [] if grid is None else [grid]
+    return decide_reuse(bundle, choice or choice_of(bundle), asked=asked, views=views, grids=grids)
 
 
 def with_variants(bundle: Bundle, *variants: Variant, **changes: object) -> Bundle:
