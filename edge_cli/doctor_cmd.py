@@ -61,7 +61,9 @@ def doctor(
         }
         sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
     else:
-        _show(diagnosis, failures=len(failed), warnings=len(warned))
+        _show(diagnosis)
+        words = f"{_counted(len(failed), 'failure')}, {_counted(len(warned), 'warning')}"
+        sys.stdout.write(f"{'broken' if broken else 'healthy'}: {words}\n")
     if broken:
         raise _error(broken)
 
@@ -76,7 +78,7 @@ def _error(broken: tuple[Finding, ...]) -> BrokenInstallation:
     )
 
 
-def _show(diagnosis: Diagnosis, *, failures: int, warnings: int) -> None:
+def _show(diagnosis: Diagnosis) -> None:
     from rich.console import Console
 
     console = Console(highlight=False)
@@ -88,8 +90,6 @@ def _show(diagnosis: Diagnosis, *, failures: int, warnings: int) -> None:
             for line in _lines(finding, column, console.width):
                 console.print(line, soft_wrap=True)
         console.print()
-    words = f"{_counted(failures, 'failure')}, {_counted(warnings, 'warning')}"
-    console.print(f"{'broken' if failures else 'healthy'}: {words}")
 
 
 def _lines(finding: Finding, column: int, width: int) -> Iterator[str]:

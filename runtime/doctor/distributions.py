@@ -82,7 +82,7 @@ class Installed:
         name: In small letters, with hyphens.
         version: Its version.
         folder: Where it is, such as a `site-packages`.
-        files: How many files it says it has; 0 where it does not tell, or was not asked.
+        files: How many files it says it has there; 0 where it does not tell, or was not asked.
         missing: How many of them are not there.
     """
 
@@ -143,7 +143,8 @@ def _installed(found: metadata.Distribution) -> Installed | None:
     if not in_family and not SHOWN.fullmatch(name):
         return None
     files = (found.files or ()) if in_family else ()
-    lasting = [file for file in files if file.suffix != ".pyc"]
+    # Scripts lie elsewhere, and images are often made of site-packages alone.
+    lasting = [file for file in files if file.suffix != ".pyc" and file.parts[0] != ".."]
     return Installed(
         name=name,
         version=str(found.version),

@@ -27,8 +27,9 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?<=://)[^\s/@]+@"), f"{KEY}@"),
     (
         re.compile(
-            r"(?P<name>(?:api[-_]?key|access[-_]?key|secret|token|passw(?:or)?d|passwd|auth(?:orization)?)"
-            r"\w*[\"']?\s*[=:]\s*[\"']?(?:bearer\s+|basic\s+)?)[^\s\"'&;,\[]+",
+            r"(?P<name>(?:api[-_]?key|access[-_]?key|secret|token|passw(?:or)?d|auth(?:orization)?)"
+            r"\w*[\"']?\s*[=:]\s*[\"']?(?:(?:bearer|basic)\s+)?)"
+            r"(?!(?:bearer|basic)\s)[^\s\"'&;,\[]+",
             re.IGNORECASE,
         ),
         rf"\g<name>{KEY}",
