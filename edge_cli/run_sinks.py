@@ -125,7 +125,9 @@ class RunSinks:
         for output in self._outputs:
             output.source_event(event, stream)
         if event.kind not in _UNSAID:
-            say(f"{self._header.sources[stream]}: {event.text}")
+            name = self._header.sources[stream]
+            given_up = "given up: " if event.kind == "gave_up" else ""
+            say(f"{name}: {given_up}{event.text.removeprefix(f'{name}: ')}")
 
     def degraded(self, news: DegradeNews) -> None:
         """Tell a step of the ladder."""
