@@ -26,7 +26,8 @@ from runtime.records import Frame, Picture, Prediction, ScoredLabel, SourceEvent
 MOST_PIXELS = 1280
 """Longer side of what is shown; larger pictures are halved until they fit."""
 
-LEAST_STEP_S = 1 / 30
+BEHIND_S = 0.1
+"""A display that has not asked for a picture for so long is given no others meanwhile."""
 
 _OPEN_S = 20.0
 _CLOSE_S = 0.3
@@ -37,13 +38,21 @@ _INSTEAD = "--serve :8088 shows the run in a browser, of another machine too"
 
 @dataclass(slots=True)
 class _Shown:
-    """What a window shows, or will when it asks for more."""
+    """What a window is to show.
+
+    Attributes:
+        picture: The newest; None before the first.
+        top: Best classes of the newest result.
+        trouble: Why no picture comes.
+        changed: Whether it was not sent yet.
+        since_s: Since when it was not.
+    """
 
     picture: Picture | None = None
-    at_s: float = float("-inf")
     top: tuple[ScoredLabel, ...] = ()
     trouble: str = ""
     changed: bool = False
+    since_s: float = 0.0
 
 
 class Windows(ClosesOnExit):
@@ -119,8 +128,8 @@ class Windows(ClosesOnExit):
             shown.trouble = "" if event.delivers else event.text
             if event.breaks:
                 shown.top = ()
-            shown.changed = shown.picture is not None
-            self._changed.notify_all()
+            if shown.picture is not None:
+                self._change(shown)
 
     def degraded(self, news: DegradeNews) -> None:
         """Windows do not show it."""
@@ -129,12 +138,11 @@ class Windows(ClosesOnExit):
         """Windows close with the run."""
 
     def wants_frame(self, stream: int) -> bool:
-        """Whether it is time for another picture."""
+        """Whether the display keeps up; sources may ask for several frames ahead."""
         with self._changed:
             shown = self._shown[stream]
-            return (
-                not (self._died or shown.changed) and time.monotonic() - shown.at_s >= LEAST_STEP_S
-            )
+            behind = shown.changed and time.monotonic() - shown.since_s > BEHIND_S
+            return not (self._died or behind)
 
     def frame(self, frame: Frame, stream: int) -> None:
         """Show a frame, unless a newer one comes before the window asks for it."""
@@ -142,8 +150,8 @@ class Windows(ClosesOnExit):
             if self._died:
                 return
             shown = self._shown[stream]
-            shown.picture, shown.at_s, shown.changed = frame.picture, time.monotonic(), True
-            self._changed.notify_all()
+            shown.picture = frame.picture
+            self._change(shown)
 
     def close(self, *, grace_s: float = 0.0) -> None:
         """Close the windows."""
@@ -155,6 +163,12 @@ class Windows(ClosesOnExit):
     def notes(self) -> tuple[str, ...]:
         """That the windows died."""
         return ("window: its process ended before the run did",) if self._died else ()
+
+    def _change(self, shown: _Shown) -> None:
+        """What a window shows is another, from now on if it was up to date."""
+        if not shown.changed:
+            shown.changed, shown.since_s = True, time.monotonic()
+        self._changed.notify_all()
 
     def _write(self) -> None:
         """Send the newest pictures, one at a time, each when it is asked for."""
@@ -175,7 +189,7 @@ class Windows(ClosesOnExit):
             # Of several that wait, the one that has waited longest.
             window = min(
                 (at for at, one in enumerate(self._shown) if one.changed),
-                key=lambda at: self._shown[at].at_s,
+                key=lambda at: self._shown[at].since_s,
             )
             shown = self._shown[window]
             shown.changed = False
