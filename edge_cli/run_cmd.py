@@ -38,6 +38,13 @@ from edge_cli.event_options import (
 from edge_cli.event_request import film_bytes, output_files
 from edge_cli.options import AUTO, BundleArgument, ThreadsOption, open_bundle_argument
 from edge_cli.progress import waiting
+from edge_cli.recording_options import (
+    RecordOption,
+    RecordSizeOption,
+    ReplayOption,
+    recording_asked,
+    replayed,
+)
 from edge_cli.run_output import say
 from edge_cli.run_request import Format, Precision, Reuse, RunRequest, Sampling, Views
 from edge_cli.serve_options import ServeOption, ServeTokenOption, serve_asked
@@ -221,6 +228,9 @@ def run(
     loop: LoopOption = False,
     image_fps: ImageFpsOption = 25.0,
     raw: RawOption = None,
+    record: RecordOption = None,
+    record_size: RecordSizeOption = None,
+    replay: ReplayOption = False,
 ) -> None:
     """Classify a camera or a video, window by window.
 
@@ -253,7 +263,7 @@ def run(
         webhook=webhook,
         mqtt=mqtt,
     )
-    asked = _streams(source or [], streams, settings)
+    asked = replayed(_streams(source or [], streams, settings), replay=replay)
     request = RunRequest(
         streams=asked,
         backend=None if backend == AUTO else backend,
@@ -271,6 +281,7 @@ def run(
         serve=serve_asked(serve, serve_token),
         degrade=degrade_asked(max_latency, fallback),
         show=show,
+        recording=recording_asked(record, record_size, asked, whole=sampling.whole),
         source_options=SourceRequest(
             drop=drop,
             retries=retries,

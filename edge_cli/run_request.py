@@ -13,6 +13,7 @@ from models.errors import UsageError
 
 if TYPE_CHECKING:
     from edge_cli.degrade_options import DegradeRequest
+    from edge_cli.recording_options import RecordingRequest
     from edge_cli.serve_options import ServeRequest
     from models.card import ModelCard
     from models.spec import ClipSpec
@@ -90,6 +91,7 @@ class RunRequest:
         fsync: Of all files of results; None for the usual.
         queue_dir: Where deliveries wait; None for the user's folder for state.
         serve: The watch page; None for none.
+        recording: Of what the run sees; None for none.
 
     Raises:
         UsageError: An option has no meaning with another.
@@ -112,6 +114,7 @@ class RunRequest:
     serve: ServeRequest | None = None
     show: bool = False
     degrade: DegradeRequest | None = None
+    recording: RecordingRequest | None = None
 
     def __post_init__(self) -> None:
         for stream in self.streams:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from runtime.feed import Sampler
     from runtime.grid import GridSpec, Neighbours
     from runtime.outputs.run_end import EndReason
+    from runtime.pipeline import Stream
     from runtime.records import Prediction
     from runtime.sampling import WindowSpec
     from runtime.sources import FrameSource
@@ -59,6 +60,7 @@ class Windows:
         """
         from runtime.grid import GridSampler
         from runtime.sampling import ClipSampler
+        from runtime.sources import repeats_live
 
         if self.grid is None:
             return ClipSampler(self.window, clip.frames, rule=clip.segment_frame)
@@ -67,7 +69,7 @@ class Windows:
             self.grid,
             rule=clip.segment_frame,
             neighbours=neighbours,
-            short=not source.live and known_s < self.window.length_s,
+            short=not repeats_live(source) and known_s < self.window.length_s,
         )
 
     def notes(self, clip: ClipSpec) -> Iterator[str]:
@@ -154,22 +156,29 @@ def run_windows(
         windows: How each source is cut.
         stop: Looked at with every frame.
     """
+    from edge_cli.recording_options import recorded
     from edge_cli.run_degrade import ladder_plan
     from edge_cli.run_header import header_of
     from edge_cli.run_outputs import RunStream
     from edge_cli.run_sinks import open_sinks
     from edge_cli.summary import RunSummary
     from edge_cli.viewers import open_viewers
-    from runtime.pipeline import FrameWatch, Stream, classify_streams
+    from runtime.pipeline import FrameWatch, classify_streams
     from runtime.preprocess import Preparation
-    from runtime.sources import open_source
+    from runtime.sources import open_source, repeats_live
 
     card = bundle.card
     plan = ladder_plan(bundle, request, running, windows)
     with ExitStack() as stack:
         options = replace(request.source_options, stopping=lambda: stop.received)
         sources = [
-            stack.enter_context(open_source(stream.source, options)) for stream in request.streams
+            recorded(
+                stack.enter_context(open_source(stream.source, options)),
+                stream.source,
+                request.recording,
+                stack,
+            )
+            for stream in request.streams
         ]
         stop.then = lambda: _interrupt(sources)
         for source, cut in zip(sources, windows, strict=True):
@@ -179,7 +188,7 @@ def run_windows(
         preparation = Preparation(clip=card.clip, views=request.views_of(card.clip))
         neighbours = running.reusing.neighbours() if running.reusing else None
         streams = [
-            Stream(source=source, sampler=cut.sampler(card.clip, source, neighbours))
+            _stream(cut, card.clip, source, neighbours)
             for source, cut in zip(sources, windows, strict=True)
         ]
         model, ladder = running.stream_model(preparation), None
@@ -229,7 +238,7 @@ def run_windows(
         finally:
             for source in sources:
                 source.close()
-            live = [source.counts.dropped for source in sources if source.live]
+            live = [source.counts.dropped for source in sources if repeats_live(source)]
             broken = sum(source.counts.broken for source in sources)
             say(summary.line(dropped=sum(live) if live else None, broken=broken))
             sinks.ended(summary.end(reason, streams))
@@ -239,6 +248,17 @@ def run_windows(
                         say(_only_gaps(cut.grid))
                         break
     sinks.check_seen()
+
+
+def _stream(
+    windows: Windows, clip: ClipSpec, source: FrameSource, neighbours: Neighbours | None
+) -> Stream:
+    """A source, and what cuts it: each of its videos from the beginning of that."""
+    from runtime.pipeline import Stream
+    from runtime.sampling_in_turn import SamplersInTurn
+
+    turns = SamplersInTurn(lambda: windows.sampler(clip, source, neighbours))
+    return Stream(source=source, sampler=turns, turns=turns)
 
 
 def _reason(request: RunRequest, sinks: RunSinks, summary: RunSummary) -> EndReason:

@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator, Iterator
 
 from models.errors import SourceError
+from models.version import edgecls_version
 from runtime.closing import ClosesOnExit
-from runtime.recording.entries import Answer, Asked, Counts, Ended, Happened, plain
+from runtime.recording.entries import Answer, Asked, Counts, Ended, Happened, Opening, plain
 from runtime.recording.recorder import Recorder
 from runtime.records import Frame, SourceCounts, SourceEvent
 from runtime.sources.base import FrameSource, Wanted, only_frames
 
 _END_GRACE_S = 20.0
 _STOP_GRACE_S = 1.0
+
+
+def opening_of(source: FrameSource, name: str) -> Opening:
+    """The first entry of a recording of a source.
+
+    Args:
+        source: Open.
+        name: What is shown of its address, without secrets.
+    """
+    return Opening(
+        edgecls=edgecls_version(),
+        source=plain(name),
+        description=plain(source.description),
+        live=source.live,
+        fps=source.fps,
+        duration_s=source.duration_s,
+        began_at_s=time.time(),
+    )
 
 
 class RecordedSource(ClosesOnExit):
