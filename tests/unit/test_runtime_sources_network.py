@@ -7,8 +7,11 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import av
+import cv2
+import numpy as np
 import pytest
 
 from models.errors import SourceError
@@ -16,7 +19,8 @@ from runtime.records import Frame, SourceEvent
 from runtime.sources import SourceOptions, open_source
 from runtime.sources.address import address_from_uri
 from runtime.sources.network_errors import Attempt, what_went_wrong
-from tests.stream_servers import HttpServer, RtspServer, SilentServer, colour_of
+from tests.stream_servers import HttpServer, RtspServer, SilentServer, colour_of, jpeg
+from tests.video_files import write_numbered
 
 QUICK = SourceOptions(open_timeout_s=1.0, read_timeout_s=1.0)
 
@@ -202,3 +206,63 @@ def test_rtsp_with_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
             open_source(server.uri.replace("/live", "/dead"))
     finally:
         server.kill()
+
+
+# --- what has an end --------------------------------------------------------------------------
+
+
+def hls(folder: Path, *, pictures: int, live: bool) -> None:
+    """A playlist with segments of half a second; a live one has no end written in it."""
+    with av.open(
+        str(folder / "live.m3u8"), "w", format="hls", options={"hls_time": "0.5", "g": "12"}
+    ) as container:
+        stream = container.add_stream("libx264", rate=25, options={"g": "12", "bf": "0"})
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        for number in range(pictures):
+            picture = cv2.imdecode(np.frombuffer(jpeg(number), np.uint8), cv2.IMREAD_COLOR)
+            for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")):
+                container.mux(packet)
+        for packet in stream.encode():
+            container.mux(packet)
+    playlist = folder / "live.m3u8"
+    if live:
+        playlist.write_text(playlist.read_text().replace("#EXT-X-ENDLIST\n", ""))
+
+
+@pytest.mark.parametrize("name", ["live.m3u8", "clip.mp4"])
+def test_a_video_is_played_in_real_time_and_over_at_its_end(tmp_path: Path, name: str) -> None:
+    if name == "clip.mp4":
+        write_numbered(tmp_path / name, 25)
+    else:
+        hls(tmp_path, pictures=25, live=False)
+    server = HttpServer(tmp_path)
+    with open_source(server.uri(name), SourceOptions(drop="none")) as source:
+        items = list(source.frames())
+    server.close()
+    frames = [one for one in items if isinstance(one, Frame)]
+    assert len(frames) == len(items) == 25
+    assert frames[-1].arrived_s - frames[0].arrived_s == pytest.approx(24 / 25, abs=0.2)
+    assert frames[-1].time_s - frames[0].time_s == pytest.approx(24 / 25, abs=0.1)
+
+
+def test_a_live_playlist_comes_in_bursts_and_is_spread_out(tmp_path: Path) -> None:
+    hls(tmp_path, pictures=50, live=True)
+    server = HttpServer(tmp_path)
+    with open_source(server.uri("live.m3u8")) as source:
+        frames = list(itertools.islice(source, 30))
+        assert source.counts.dropped == 0
+    server.close()
+    assert frames[-1].arrived_s - frames[0].arrived_s == pytest.approx(29 / 25, abs=0.2)
+
+
+def test_a_playlist_cannot_point_to_files_of_this_machine(tmp_path: Path) -> None:
+    secret = write_numbered(tmp_path / "secret.ts.mp4", 25)
+    folder = tmp_path / "www"
+    folder.mkdir()
+    (folder / "live.m3u8").write_text(
+        f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1.0,\nfile://{secret}\n#EXT-X-ENDLIST\n"
+    )
+    server = HttpServer(folder)
+    with pytest.raises(SourceError):
+        open_source(server.uri("live.m3u8"), SourceOptions(retries=0))
+    server.close()
