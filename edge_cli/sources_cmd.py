@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -35,22 +36,26 @@ def sources(
             "cameras": [
                 {"source": f"camera{camera.number}", **asdict(camera)} for camera in cameras
             ],
-            "kinds": [{"name": kind.name, "example": kind.example} for kind in SOURCES],
+            "kinds": [
+                {"name": kind.name, "example": kind.example, "about": kind.about}
+                for kind in SOURCES
+            ],
         }
         sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
         return
 
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     console = Console(highlight=False)
     for line in _camera_lines(cameras):
         console.print(line, markup=False, soft_wrap=True)
     table = Table(box=None, pad_edge=False, header_style="cyan")
-    table.add_column("kind", no_wrap=True)
-    table.add_column("for example")
+    table.add_column("--source", no_wrap=True)
+    table.add_column("what it is")
     for kind in SOURCES:
-        table.add_row(kind.name, f"--source {kind.example}")
+        table.add_row(Text(shlex.quote(kind.example)), kind.about)
     console.print()
     console.print(table)
 

@@ -87,6 +87,7 @@ class SourceKind:
             most whether a file or folder of that name is there.
         open: Opens it; raises `SourceError`.
         example: How a user writes such a source.
+        about: What it is, in a few words.
         chosen: Counts its frames and prepares to decode only some, or gives None where that
             might not give what reading it through does; None for kinds that cannot.
     """
@@ -95,4 +96,5 @@ class SourceKind:
     claims: Callable[[str], bool]
     open: Callable[[str, SourceOptions], FrameSource]
     example: str
+    about: str
     chosen: Callable[[str, Choose], ChosenFrames | None] | None = None

@@ -227,4 +227,5 @@ SOURCE = SourceKind(
     claims=lambda uri: camera_number(uri) is not None or _LINK.match(uri) is not None,
     open=open_camera,
     example="camera0",
+    about="a camera by its number, or by a lasting name in /dev/v4l",
 )

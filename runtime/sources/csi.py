@@ -100,4 +100,5 @@ SOURCE = SourceKind(
     claims=lambda uri: _SENSOR.match(uri) is not None,
     open=open_csi,
     example="csi0",
+    about="a camera on the CSI connector of a Jetson, through GStreamer",
 )

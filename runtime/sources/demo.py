@@ -78,4 +78,10 @@ def open_demo(uri: str, options: SourceOptions) -> FrameSource:
     return looped(uri, DemoSource, options)
 
 
-SOURCE = SourceKind(name="demo", claims=lambda uri: uri == "demo", open=open_demo, example="demo")
+SOURCE = SourceKind(
+    name="demo",
+    claims=lambda uri: uri == "demo",
+    open=open_demo,
+    example="demo",
+    about="the built-in clip",
+)

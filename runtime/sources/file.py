@@ -263,5 +263,6 @@ SOURCE = SourceKind(
     claims=lambda uri: True,
     open=open_file,
     example="clip.mp4",
+    about="a video file",
     chosen=chosen_of_file,
 )

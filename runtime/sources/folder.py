@@ -43,4 +43,5 @@ SOURCE = SourceKind(
     claims=lambda uri: uri.endswith("/") or is_folder(uri),
     open=open_folder,
     example="clips/",
+    about="the videos of a folder one after the other, or its pictures",
 )

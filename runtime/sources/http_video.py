@@ -38,4 +38,5 @@ SOURCE = SourceKind(
     claims=lambda uri: scheme_of(uri) in ("http", "https"),
     open=open_http,
     example="http://192.168.1.20/video.mjpg",
+    about="MJPEG, HLS or a video over http:// or https://",
 )

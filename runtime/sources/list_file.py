@@ -103,4 +103,5 @@ SOURCE = SourceKind(
     claims=lambda uri: uri.lower().endswith(SUFFIXES),
     open=open_list,
     example="clips.txt",
+    about="the videos that a list names, one per line (.txt, .lst)",
 )

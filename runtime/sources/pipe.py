@@ -183,4 +183,10 @@ def _stdin() -> int:
     return descriptor
 
 
-SOURCE = SourceKind(name="pipe", claims=lambda uri: uri == "-", open=open_pipe, example="-")
+SOURCE = SourceKind(
+    name="pipe",
+    claims=lambda uri: uri == "-",
+    open=open_pipe,
+    example="-",
+    about="what another program pipes in; with --raw bare pictures",
+)

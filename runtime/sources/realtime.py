@@ -173,4 +173,5 @@ SOURCE = SourceKind(
     claims=lambda uri: uri.startswith(PREFIX),
     open=open_realtime,
     example="realtime:clip.mp4",
+    about="a file or demo, shown in real time as by a camera",
 )

@@ -178,4 +178,5 @@ SOURCE = SourceKind(
     claims=lambda uri: uri.startswith(PREFIX),
     open=open_replay,
     example="replay:out.mkv",
+    about="a recording, repeated as it was",
 )

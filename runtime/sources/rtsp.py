@@ -45,4 +45,5 @@ SOURCE = SourceKind(
     claims=lambda uri: scheme_of(uri) in ("rtsp", "rtsps"),
     open=open_rtsp,
     example="rtsp://192.168.1.20:554/stream1",
+    about="an RTSP camera or server, rtsp:// or rtsps://",
 )

@@ -76,4 +76,5 @@ SOURCE = SourceKind(
     claims=_claims,
     open=open_sequence,
     example="frames/img_%05d.png",
+    about="numbered pictures",
 )

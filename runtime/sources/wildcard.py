@@ -55,4 +55,5 @@ SOURCE = SourceKind(
     claims=lambda uri: bool(_WILD.intersection(uri)) and not is_there(uri),
     open=open_wildcard,
     example="clips/*.mp4",
+    about="the files that match a pattern, one after the other",
 )

@@ -57,7 +57,8 @@ def test_cameras_with_what_they_can_do(listed: Listed, tmp_path: Path) -> None:
         f"    cannot be asked: Input/output error (ls -l {tmp_path}/video4; groups)",
     ]
     for kind in SOURCES:
-        assert f"--source {kind.example}" in kinds
+        assert kind.example in kinds
+        assert kind.about[:20] in kinds
 
 
 def test_no_camera(listed: Listed, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,4 +79,5 @@ def test_json(listed: Listed) -> None:
         "fps": [30.0, 15.0],
         "fps_between": False,
     }
-    assert [kind["name"] for kind in value["kinds"]] == [kind.name for kind in SOURCES]
+    for told, kind in zip(value["kinds"], SOURCES, strict=True):
+        assert told == {"name": kind.name, "example": kind.example, "about": kind.about}
