@@ -24,6 +24,7 @@ from edge_cli import (
     eval_cmd,
     inspect_cmd,
     models_cmd,
+    record_cmd,
     run_cmd,
     sources_cmd,
     verify_cmd,
@@ -116,6 +117,7 @@ def build_app() -> typer.Typer:
     app.callback()(_global_options)
     app.command("convert")(convert_cmd.convert)
     app.command("run")(run_cmd.run)
+    app.command("record")(record_cmd.record)
     app.command("sources")(sources_cmd.sources)
     app.command("doctor")(doctor_cmd.doctor)
     app.command("inspect")(inspect_cmd.inspect)

@@ -135,7 +135,6 @@ def opened_recorder(source: FrameSource, name: str, asked: RecordingRequest) -> 
         OutputError: It cannot be made.
     """
     from runtime.recording.recorded import opening_of
-    from edge_cli.stream_request import StreamRequest
     from runtime.recording.recorder import Recorder
     from runtime.sources.address import masked
 

@@ -102,6 +102,7 @@ HELP_PAGES = (
     ["--help"],
     ["--version"],
     ["run", "--help"],
+    ["record", "--help"],
     ["sources", "--help"],
     ["inspect", "--help"],
     ["verify", "--help"],

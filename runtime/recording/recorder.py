@@ -58,6 +58,7 @@ class Recorder:
 
     Attributes:
         cut: Why the recording was given up; empty while it was not.
+        full: It was because it had reached its size.
 
     Raises:
         OutputError: The file exists, or cannot be made.
@@ -82,6 +83,7 @@ class Recorder:
             raise cannot_write(path, error) from error
         self.path = path
         self.cut = ""
+        self.full = False
         self._limit_bytes = limit_bytes
         self._clock = clock
         self._changed = threading.Condition()
@@ -152,7 +154,7 @@ class Recorder:
         what = f"{self._pictures} pictures, {size_in_words(self._bytes)}"
         found = [f"recording: {what} in {self.path}"]
         if self.cut:
-            found.append(f"recording: ended before the run did, {self.cut}")
+            found.append(f"recording: ended early, {self.cut}")
         return tuple(found)
 
     def _room(self, shown: _Shown) -> bool:
@@ -204,6 +206,7 @@ class Recorder:
         self._file.add(item.frame, item.counts)
         self._pictures, self._bytes = self._file.pictures, self._file.bytes
         if self._limit_bytes is not None and self._bytes >= self._limit_bytes:
+            self.full = True
             self._fail(f"it has reached {size_in_words(self._limit_bytes)}")
 
     def _check_room(self) -> None:

@@ -126,8 +126,9 @@ def test_a_recording_stays_below_its_limit(tmp_path: Path) -> None:
     last = entries_in(path)[-1]
     assert isinstance(last, Ended)
     assert last.how == "cut"
+    assert recorder.full
     assert recorder.cut == last.text == "it has reached 100.0 kB"
-    assert "ended before the run" in recorder.notes()[-1]
+    assert "ended early, it has reached" in recorder.notes()[-1]
 
 
 def test_a_full_disk_ends_the_recording_and_not_the_run(
