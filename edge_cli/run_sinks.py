@@ -143,9 +143,11 @@ class RunSinks:
                 self._tell_event(change, age_s=0.0)
 
     def ended(self, end: RunEnd) -> None:
-        """Tell how the run ended."""
+        """Tell how the run ended, behind the ends of all events."""
+        with contextlib.suppress(*((OSError,) if end.reason == "failed" else ())):
+            self.finish()
         for output in self._outputs:
-            with contextlib.suppress(*(() if end.reason != "failed" else (OSError,))):
+            with contextlib.suppress(*((OSError,) if end.reason == "failed" else ())):
                 output.ended(end)
 
     def check_seen(self) -> None:
@@ -200,9 +202,6 @@ class RunSinks:
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if not self._finished:  # the run failed
-            with contextlib.suppress(OSError):
-                self.finish()
         patient = kind is None and not self.stopped
         grace_s = END_GRACE_S if patient else STOP_GRACE_S
         closing: list[tuple[Output | EventClips, float]] = []
