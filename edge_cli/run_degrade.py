@@ -73,7 +73,7 @@ class LadderPlan:
         Raises:
             UsageError: No source is live.
         """
-        from runtime.degrade.ladder import Ladder, LadderSpec
+        from runtime.degrade.ladder import SETTLING, Ladder, LadderSpec
         from runtime.degrade.shelf import ModelShelf, Spare
 
         live = [stream.source.live for stream in streams]
@@ -91,6 +91,7 @@ class LadderPlan:
         spec = LadderSpec(
             limit_ms=self.asked.limit_ms,
             models=len(self.candidates),
+            settling=SETTLING * len(streams),
             windows_per_s=sum(
                 1 / stride_s for stride_s, counts in zip(strides_s, live, strict=True) if counts
             ),

@@ -19,6 +19,10 @@ turned out no quicker; no step is left that would help."""
 
 OnShelf = Literal["open", "opening", "failed"]
 
+SETTLING = 2
+"""Results of a source that a model needs until it knows what its windows share: at most one for
+every grid on which they take turns, which are two with a model of half the frames."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rung:
@@ -42,6 +46,8 @@ class LadderSpec:
         models: How many there are, at least 1.
         windows_per_s: Of all live sources together, when every window is computed.
         most_every: Largest `Rung.every`, a power of 2.
+        settling: So many results of a model that is new are not looked at: it knows nothing yet of
+            what overlapping windows share.
         results: So many results after a step are looked at before the next one.
         remembered: Newest results of which the median counts.
         up_after_s: Least time between a step and one back up.
@@ -57,6 +63,7 @@ class LadderSpec:
     models: int
     windows_per_s: float
     most_every: int = 4
+    settling: int = SETTLING
     results: int = 3
     remembered: int = 5
     up_after_s: float = 10.0
@@ -178,6 +185,7 @@ class Ladder:
     _not_before_s: dict[int, float] = field(default_factory=dict, init=False)
     _seen: _Seen = field(init=False)
     _since_s: float = field(default=float("-inf"), init=False)
+    _settling: int = field(default=0, init=False)
     _went_up: bool = field(default=False, init=False)
     _up_after_s: float = field(init=False)
     _stayed_s: float | None = field(default=None, init=False)
@@ -185,6 +193,7 @@ class Ladder:
     def __post_init__(self) -> None:
         self._seen = _Seen.nothing(self.spec.remembered)
         self._up_after_s = self.spec.up_after_s
+        self._settling = self.spec.settling
 
     @property
     def level(self) -> int:
@@ -194,6 +203,9 @@ class Ladder:
     def result(self, result: Late) -> Step | None:
         """Take a result; what is to change by it, if anything."""
         if result.at_s - result.age_ms / 1e3 < self._since_s:
+            return None
+        if self._settling > 0:
+            self._settling -= 1
             return None
         self._seen.add(result)
         if self._seen.count < self.spec.results:
@@ -284,6 +296,7 @@ class Ladder:
         seen, before, spec = self._seen, self.rung, self.spec
         if direction == "down" and self._went_up and at_s - self._since_s < spec.regret_s:
             self._up_after_s = min(2 * self._up_after_s, spec.longest_up_after_s)
+        self._settling = spec.settling if after.model != before.model else 0
         self.rung, self._since_s = after, at_s
         self._went_up = direction == "up" and why == "room"
         self._seen = _Seen.nothing(spec.remembered)

@@ -65,6 +65,20 @@ def test_a_model_that_is_no_quicker_is_left_and_not_tried_again_soon() -> None:
     assert run.steps[1][1].why == "no_gain"
 
 
+def test_the_first_results_of_a_model_do_not_count() -> None:
+    # Where windows share work, a model computes its first ones whole.
+    uses = [0, 0]
+
+    def cost_s(model: int, at_s: float) -> float:
+        uses[model] += 1
+        return (0.5, 0.2)[model] * (10 if uses[model] <= 2 else 1)
+
+    run = plant(cost_s=cost_s, stride_s=1.0, models=2)
+    run.run(300)
+    assert rungs(run)[-1][1] == 1
+    assert "no_gain" not in [step.why for _, step in run.steps]
+
+
 def test_says_once_that_nothing_is_left() -> None:
     run = plant(cost_s=lambda model, at_s: 0.5, stride_s=1.0)
     run.run(600)
