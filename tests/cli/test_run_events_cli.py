@@ -12,7 +12,7 @@ import sys
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -175,15 +175,22 @@ def test_whole_files_have_outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert types == ["header", "window"] * 2
 
 
-def started(*words: object, state: Path) -> subprocess.Popen[bytes]:
-    """A run of the demo without end, in a process of its own."""
+def started(
+    *words: object, state: Path, stdout: IO[bytes] | int = subprocess.DEVNULL
+) -> subprocess.Popen[bytes]:
+    """A run of the demo, in a process of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "edge_cli", *map(str, words)],
-        stdout=subprocess.DEVNULL,
+        stdout=stdout,
         stderr=subprocess.PIPE,
         env={**environment(), "XDG_STATE_HOME": str(state)},
         cwd=ROOT,
     )
+
+
+def whole_lines(path: Path) -> list[str]:
+    """Of a file, but for half a line at its end."""
+    return path.read_bytes().rpartition(b"\n")[0].decode().splitlines()
 
 
 def wait_for_size(path: Path, size: int) -> None:
@@ -203,19 +210,34 @@ def test_kill_9_at_any_moment(tmp_path: Path) -> None:
     with WebhookServer(lambda number: dice.choice(answers)) as server:
         for number in range(4):
             path = tmp_path / f"out{number}.jsonl"
-            child = started(
-                *DEMO,
-                *("--on", "0.4", "--output", f"jsonl:{path}", "--output", f"text:{tmp_path}/t.txt"),
-                *("--record-events", films, "--webhook", server.url),
-                state=tmp_path / "state",
-            )
-            wait_for_size(path, 4000)
-            time.sleep(dice.uniform(0.0, 0.8))
-            os.kill(child.pid, signal.SIGKILL)
-            child.communicate()
+            with (tmp_path / f"stdout{number}").open("wb") as stdout:
+                child = started(
+                    *DEMO,
+                    *("--format", "csv", "--on", "0.4", "--fsync", "never"),
+                    *("--output", f"jsonl:{path}", "--output", f"text:{tmp_path}/t.txt"),
+                    *(
+                        "--output",
+                        f"csv:{tmp_path}/t.csv",
+                        "--output",
+                        f"events-csv:{tmp_path}/e.csv",
+                    ),
+                    *("--save", tmp_path / f"all{number}.mp4"),
+                    *("--record-events", films, "--webhook", server.url),
+                    state=tmp_path / "state",
+                    stdout=stdout,
+                )
+                wait_for_size(path, 4000)
+                time.sleep(dice.uniform(0.0, 0.8))
+                os.kill(child.pid, signal.SIGKILL)
+                child.communicate()
             whole = path.read_bytes().rpartition(b"\n")[0].decode()
             lines = json_lines(whole)
             assert lines[0]["type"] == "header"
+            for name in (f"stdout{number}", "t.csv", "e.csv"):
+                rows = list(csv.reader(whole_lines(tmp_path / name)))
+                assert {len(row) for row in rows} == {len(rows[0])}
+            (saved,) = tmp_path.glob(f"all{number}.*mp4")
+            assert frames(saved) > 10
             told |= {(f"{number}", f"{one['id']}{one['kind']}") for one in events(lines)}
         server._answer = lambda number: 200
         before = len(server.ids)
