@@ -71,8 +71,8 @@ def _backend(name: str, answer: Answer, place: Place, *, extra: str) -> Finding:
     value = dict(answer.value or {})
     facts: dict[str, Any] = {
         "backend": name,
-        "works": computes(answer),
         **value,
+        "works": computes(answer),
         "exit_code": answer.exit_code,
         "step": answer.step,
         "took_s": round(answer.took_s, 2),

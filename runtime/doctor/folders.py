@@ -115,11 +115,11 @@ def folder_findings(folders: Sequence[FolderFacts]) -> Iterator[Finding]:
         }
         name = f"{one.use} folder"
         if one.problem:
-            where = one.path if one.exists or one.parent in one.path[:-1] else one.parent
+            cannot = "be written" if one.exists else f"be made in {one.parent}"
             yield Finding(
                 name=name,
                 status="warn",
-                message=f"{where} cannot be written: {one.problem}",
+                message=f"{one.path} cannot {cannot}: {one.problem}",
                 fix=_write_fix(one),
                 facts=values,
             )
