@@ -89,7 +89,7 @@ class TextLines:
         others = [f"{one.label} {one.probability * 100:.1f} %" for one in prediction.top[1:]]
         if others:
             line += f"  ({', '.join(others)})"
-        return f"{line}{self._grid_note(prediction)}\n"
+        return f"{line}{self._note(prediction)}\n"
 
     def event(self, news: EventNews) -> str:
         """`           1.2 s  EVENT fall floor began, 91.0 %`."""
@@ -117,9 +117,9 @@ class TextLines:
         """Nothing: people are told on stderr."""
         return ""
 
-    def _grid_note(self, prediction: Prediction) -> str:
-        """What was not as usual on the grid: frames that stand in for others, a new start."""
-        notes = []
+    def _note(self, prediction: Prediction) -> str:
+        """Its video, where there are several, and what was not as usual on the grid."""
+        notes = [] if prediction.file is None else [prediction.file]
         if prediction.resets > self._resets.get(prediction.stream, 0):
             self._resets[prediction.stream] = prediction.resets
             notes.append("after a gap")
@@ -169,6 +169,7 @@ class JsonLines:
                 "batch": prediction.batch,
                 "reused": None if prediction.reused is None else round(prediction.reused, 4),
                 "level": prediction.level,
+                "file": prediction.file,
             }
         )
 
@@ -211,7 +212,8 @@ class CsvRows:
         for rank in range(1, self._top_k + 1):
             names += [f"label_{rank}", f"probability_{rank}"]
         names += ["decode_ms", "preprocess_ms", "infer_ms", "frame_age_ms", "dropped"]
-        return _csv_line([*names, "stream", "source", "held", "resets", "batch", "reused", "level"])
+        names += ["stream", "source", "held", "resets", "batch", "reused", "level"]
+        return _csv_line([*names, "file"])
 
     def window(self, prediction: Prediction) -> str:
         """One row."""
@@ -232,7 +234,7 @@ class CsvRows:
         cells += [prediction.dropped, prediction.stream, self._sources[prediction.stream]]
         cells += [prediction.held, prediction.resets, prediction.batch]
         cells += [None if prediction.reused is None else round(prediction.reused, 4)]
-        return _csv_line([*cells, prediction.level])
+        return _csv_line([*cells, prediction.level, prediction.file])
 
     def event(self, news: EventNews) -> str:
         """Nothing: rows are windows."""

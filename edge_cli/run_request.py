@@ -175,6 +175,14 @@ class RunRequest:
 
     def _check_whole(self) -> None:
         """Refuse what has no meaning where the whole file is one result."""
+        from runtime.sources.pipe import PIPE
+
+        if any(stream.source == PIPE for stream in self.streams):
+            raise UsageError(
+                f"--sampling {self.sampling.value} may have to read a video twice, and stdin comes"
+                " once.",
+                hint="Give the file itself, or --sampling sliding.",
+            )
         if self.reuse not in (Reuse.AUTO, Reuse.OFF):
             raise UsageError(
                 f"--reuse {self.reuse.value} has no meaning with --sampling {self.sampling.value},"

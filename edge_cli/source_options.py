@@ -158,8 +158,20 @@ class SourceRequest:
             UsageError: A number is out of range, or an option has no meaning for any source.
         """
         from runtime.sources import SourceOptions
+        from runtime.sources.pipe import PIPE
         from runtime.sources.raw_video import RawVideo
 
+        pipes = list(sources).count(PIPE)
+        if pipes > 1:
+            raise UsageError(
+                f"There is one stdin to read, and --source {PIPE} was given {pipes} times.",
+                hint=f"Give --source {PIPE} once.",
+            )
+        if self.raw is not None and not pipes:
+            raise UsageError(
+                "--raw says what comes through stdin, and no source is that.",
+                hint=f"edgecls run --source {PIPE} --raw {self.raw} < FILE",
+            )
         for name, value, most in (
             ("open-timeout", self.open_timeout_s, _LONGEST_S),
             ("read-timeout", self.read_timeout_s, _LONGEST_S),

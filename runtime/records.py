@@ -51,6 +51,7 @@ SourceEventKind = Literal[
     "gap",
     "loop",
     "file",
+    "left_out",
 ]
 """What can befall a source; docs/cli.md says of each what it means."""
 

@@ -190,6 +190,11 @@ def _read_whole(
     started_s, before_ms = time.perf_counter(), spent.preprocess_ms
     decode_ms = spent.decode_ms
     for frame in only_frames(source.frames(wanted)):
+        if frame.file is not None:
+            raise UsageError(
+                f"Classifying whole videos takes one at a time, and {source.description}.",
+                hint="edgecls eval --clips FOLDER, or window by window: --sampling sliding",
+            )
         kept[frame.index] = spent.prepared(frame, preparation)
     # Decoding goes on beside preparing, and behind the last needed frame: what counts is the wait.
     spent.decode_ms = decode_ms + since_ms(started_s) - (spent.preprocess_ms - before_ms)

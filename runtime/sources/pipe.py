@@ -18,6 +18,9 @@ from runtime.sources.pipe_bytes import PipeBytes
 from runtime.sources.raw_pictures import RawPictures
 from runtime.video_file import VideoFile
 
+PIPE = "-"
+"""How stdin is written as a source."""
+
 _NAME = "stdin"
 _HINT = (
     "Pipe in what can be read from the front: ffmpeg -i IN -c copy -f matroska - | edgecls run"
@@ -185,8 +188,8 @@ def _stdin() -> int:
 
 SOURCE = SourceKind(
     name="pipe",
-    claims=lambda uri: uri == "-",
+    claims=lambda uri: uri == PIPE,
     open=open_pipe,
-    example="-",
+    example=PIPE,
     about="what another program pipes in; with --raw bare pictures",
 )

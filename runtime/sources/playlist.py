@@ -34,7 +34,7 @@ class Playlist(ClosesOnExit):
 
     Time runs on: a video begins one frame interval after the last frame of the one before. Each
     is an epoch of its own, told by an event "file" before its first frame, and its frames carry
-    its name. A video that cannot be read is told of, and left out.
+    its name. A video that cannot be read is told of by an event "left_out"; the others play.
 
     From the beginning again (`SourceOptions.loop`), every round is told by an event "loop".
 
@@ -182,7 +182,7 @@ class Playlist(ClosesOnExit):
         self._finished = not self._options.loop
         if self._finished and self._failures and self._named:
             count = len(self._failures)
-            self._tell("file", f"{count} of {len(self._entries)} videos were left out")
+            self._tell("left_out", f"{count} of {len(self._entries)} videos were left out")
         self._next = 0
         self._round += 1
         self._played = self._begun = False
@@ -190,7 +190,7 @@ class Playlist(ClosesOnExit):
     def _leave_out(self, name: str, error: SourceError) -> None:
         """Tell of a video that cannot be read, once."""
         if self._named and name not in self._failures:
-            self._tell("file", f"{name} is left out: {error.message}")
+            self._tell("left_out", f"{name} is left out: {error.message}")
         self._failures[name] = error
 
     def _nothing_to_play(self) -> SourceError:
@@ -203,7 +203,9 @@ class Playlist(ClosesOnExit):
             hint=first.hint,
         )
 
-    def _tell(self, kind: Literal["file", "loop"], text: str, *, breaks: bool = False) -> None:
+    def _tell(
+        self, kind: Literal["file", "loop", "left_out"], text: str, *, breaks: bool = False
+    ) -> None:
         self._untold.append(
             SourceEvent(
                 kind=kind,

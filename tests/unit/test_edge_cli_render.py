@@ -86,6 +86,7 @@ def test_json_line(live: bool) -> None:
         "batch": 1,
         "reused": None,
         "level": None,
+        "file": None,
     }
 
 
@@ -94,16 +95,23 @@ def test_what_is_told_of_streams_and_the_grid(fmt: str) -> None:
     sources = ("a.mp4", "b.mp4")
     renderer = FORMATS[fmt](RunHeader(facts={}, labels=LABELS, top_k=1, sources=sources))
     one = replace(
-        window(("still", 0.9)), stream=1, held=2, resets=3, batch=4, reused=0.123456789, level=5
+        window(("still", 0.9)),
+        stream=1,
+        held=2,
+        resets=3,
+        batch=4,
+        reused=0.123456789,
+        level=5,
+        file="a2.mp4",
     )
     if fmt == "jsonl":
         fields = json.loads(renderer.window(one))
     else:
         text = renderer.opening() + renderer.window(one)
         (fields,) = csv.DictReader(text.splitlines())
-    names = ("stream", "source", "held", "resets", "batch", "reused", "level")
+    names = ("stream", "source", "held", "resets", "batch", "reused", "level", "file")
     told = [str(fields[name]) for name in names]
-    assert told == ["1", "b.mp4", "2", "3", "4", "0.1235", "5"]
+    assert told == ["1", "b.mp4", "2", "3", "4", "0.1235", "5", "a2.mp4"]
 
 
 def test_text_tells_whose_line_it_is_and_what_the_grid_did() -> None:
@@ -117,6 +125,8 @@ def test_text_tells_whose_line_it_is_and_what_the_grid_did() -> None:
     assert text.window(plain) == f"door.mp4  {line}\n"
     assert text.window(held) == f"camera0   {line}  [after a gap, 2 held]\n"
     assert text.window(held) == f"camera0   {line}  [2 held]\n"
+    of_several = replace(held, file="a2.mp4")
+    assert text.window(of_several) == f"camera0   {line}  [a2.mp4, 2 held]\n"
     assert text.window(plain) == f"door.mp4  {line}\n"
 
 

@@ -35,7 +35,7 @@ def test_what_is_asked_for_arrives() -> None:
         image_fps=5.0,
         raw="64x48@10:gray",
     )
-    given = request.options(["camera0"])
+    given = request.options(["camera0", "-"])
     assert (given.drop, given.retries, given.rtsp_transport) == ("newest", 3, "udp")
     assert (given.open_timeout_s, given.read_timeout_s, given.frozen_after_s) == (1.0, 2.0, None)
     assert (given.loop, given.picture_fps) == (True, 5.0)
@@ -46,6 +46,14 @@ def test_what_is_asked_for_arrives() -> None:
 def test_choices_are_those_that_sources_know() -> None:
     assert tuple(one.value for one in Drop) == get_args(source_options.Drop)
     assert tuple(one.value for one in RtspTransport) == get_args(source_options.RtspTransport)
+
+
+def test_stdin_is_read_once_and_raw_video_comes_from_it() -> None:
+    with pytest.raises(UsageError, match="--source - was given 2 times"):
+        SourceRequest().options(["-", "demo", "-"])
+    with pytest.raises(UsageError, match="--raw says what comes through stdin") as caught:
+        SourceRequest(raw="64x48@10").options(["demo"])
+    assert caught.value.hint == "edgecls run --source - --raw 64x48@10 < FILE"
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf, 1e9])

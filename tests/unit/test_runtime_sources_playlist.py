@@ -92,15 +92,15 @@ def test_what_cannot_be_read_is_told_of_and_left_out() -> None:
         missing, lambda: video(1), lambda: Hollow([]), missing, lambda: video(1)
     ) as source:
         assert told(list(source.frames())) == [
-            ("file", "a.mp4 is left out: There is no file gone.mp4.", False),
+            ("left_out", "a.mp4 is left out: There is no file gone.mp4.", False),
             ("file", "2 of 5: b.mp4", False),
             ("b.mp4", 0.0, 0),
             ("file", "3 of 5: c.mp4", True),
-            ("file", "c.mp4 is left out: not one frame can be decoded.", False),
-            ("file", "d.mp4 is left out: There is no file gone.mp4.", False),
+            ("left_out", "c.mp4 is left out: not one frame can be decoded.", False),
+            ("left_out", "d.mp4 is left out: There is no file gone.mp4.", False),
             ("file", "5 of 5: e.mp4", True),
             ("e.mp4", 0.04, 1),
-            ("file", "3 of 5 videos were left out", False),
+            ("left_out", "3 of 5 videos were left out", False),
         ]
 
 
@@ -123,7 +123,7 @@ def test_rounds_go_on_until_closed() -> None:
     assert items == [
         ("file", "1 of 3: a.mp4", False),
         ("a.mp4", 0.0, 0),
-        ("file", "b.mp4 is left out: There is no file gone.mp4.", False),
+        ("left_out", "b.mp4 is left out: There is no file gone.mp4.", False),
         ("file", "3 of 3: c.mp4", True),
         ("c.mp4", 0.04, 1),
         ("loop", "from the beginning, round 2", True),
