@@ -14,7 +14,8 @@ from calibration.text_file import printable, read_text
 from calibration.video_files import folders_in, videos_below
 from models.errors import DatasetError, SourceError, SourceNotFound
 from runtime.file_names import is_video_name
-from runtime.sources import SOURCES, masked
+from runtime.sources import SOURCES
+from runtime.sources.address import masked
 
 ClipKind = Literal["demo", "file", "glob", "folder", "class folders", "list"]
 """Forms in which clips are given."""
