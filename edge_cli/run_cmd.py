@@ -78,8 +78,8 @@ def run(
             "-s",
             metavar="SOURCE",
             show_default=False,
-            help="camera0, 0, /dev/video0, a video file, or demo (the built-in clip); again for"
-            " several at once.",
+            help="camera0, rtsp://..., a video file, a folder, - (stdin), demo (the built-in clip),"
+            " or another of edgecls sources; again for several at once.",
         ),
     ] = None,
     streams: Annotated[
