@@ -38,6 +38,11 @@ class PageOutput(ClosesOnExit):
         self._last: dict[int, Prediction] = {}
         self._troubles = Troubles()
 
+    @property
+    def port(self) -> int:
+        """Where it is served."""
+        return self._server.port
+
     def prediction(self, prediction: Prediction) -> None:
         """Show a result; and a gap, if its stream was started anew since the one before."""
         before = self._last.get(prediction.stream)

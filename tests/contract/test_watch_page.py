@@ -18,8 +18,9 @@ import pytest
 
 pytest.importorskip("uvicorn", reason="needs the extra serve")
 
-from runtime.records import Picture
+from runtime.records import Picture, SourceEvent
 from runtime.serve.address import address_from_text
+from runtime.serve.output import PageOutput
 from runtime.serve.server import WatchServer
 from tests.boards import board, event, frame, prediction
 from tests.chromium import NEEDS_CHROMIUM, Chromium
@@ -209,3 +210,30 @@ def test_the_end_and_a_new_run(browser: Chromium) -> None:
         browser.wait("document.querySelector('.name').textContent === 'camera7'")
         _is_alive(browser)
         assert browser.value("document.querySelector('#notice').hidden")
+
+
+def test_a_source_that_is_lost(browser: Chromium, shots: Path) -> None:
+    shown = board(("camera0",))
+    output = PageOutput(shown, WatchServer(shown, address_from_text(":0"), None))
+    with output:
+        output.prediction(prediction(1))
+        output.frame(frame(1, picture=_scene(1, 0)), 0)
+        browser.go(f"http://localhost:{output.port}/")
+        browser.wait("document.querySelector('.age')?.textContent === '30 ms'")
+        assert not browser.value("document.querySelector('figcaption').hidden")
+        output.source_event(
+            SourceEvent(
+                kind="lost", text="connection refused", time_s=4.0, at_s=time.time(),
+                delivers=False, breaks=True,
+            ),
+            0,
+        )  # fmt: skip
+        browser.wait("document.querySelector('.status.interrupted') !== null")
+        told = browser.value("document.querySelector('.status').textContent")
+        assert told == "connection refused"
+        browser.wait("document.querySelector('figcaption').hidden")  # nobody's class any more
+        assert browser.value("document.querySelector('.view').classList.contains('old')")
+        browser.wait("document.querySelector('#events td.lasting') !== null")
+        assert browser.value("document.querySelector('.broken').textContent") == "2 (5.0 %)"
+        browser.screenshot(shots / "lost.png")
+        assert browser.complaints() == []

@@ -38,7 +38,7 @@ def test_what_the_page_is_told() -> None:
         assert (event.at_s, event.end_s, event.peak) == (1000.0, 5.0, 0.9)
         assert event.text == "cut short by a gap, film 0-1-wave.mp4"
         assert shown.watch(0)[0] == 1
-        assert request(server_port(output), "/state").status == 200
+        assert request(output.port, "/state").status == 200
     assert shown.closed
     assert output.notes() == ()
 
@@ -101,7 +101,3 @@ def test_a_trouble_is_one_event_from_its_beginning_to_its_end() -> None:
 def test_the_end_of_a_trouble_whose_beginning_was_not_seen() -> None:
     (event,) = Troubles().events(befell("picture", 9.0, lasted_s=5.0), 0)
     assert (event.start_s, event.end_s, event.at_s) == (4.0, 9.0, 904.0)
-
-
-def server_port(output: PageOutput) -> int:
-    return output._server.port

@@ -47,6 +47,7 @@ class Stream {
   known(known) {
     this.find("figcaption").hidden = !known;
     this.find(".classes").classList.toggle("old", !known);
+    if (!known) this.find(".age").textContent = "–";
   }
 
   add(points) {
