@@ -104,6 +104,7 @@ HELP_PAGES = (
     ["run", "--help"],
     ["record", "--help"],
     ["sources", "--help"],
+    ["doctor", "--help"],
     ["inspect", "--help"],
     ["verify", "--help"],
     ["bench", "--help"],

@@ -47,7 +47,11 @@ def backend_findings(
         message = f"models run on {' and '.join(working)}"
         yield Finding(name="engine", status="ok", message=message, facts={"working": working})
         return
-    extra = next(iter(extras.values()), "cpu")
+    if not answers:
+        message = "no engine can be tried: a module that all of them need does not load"
+        yield Finding(name="engine", status="fail", message=message, facts={"working": []})
+        return
+    extra = next(iter(extras.values()))
     absent = all((answer.value or {}).get("absent") for answer in answers.values())
     yield Finding(
         name="engine",

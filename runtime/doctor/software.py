@@ -14,6 +14,9 @@ from runtime.doctor.questions import DECODERS, FILM_FRAMES
 
 _DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml", "cv2": "opencv-python", "av": "av"}
 
+_WINDOWS = ("libGL", "libEGL", "libX", "libxcb", "libSM", "libICE", "libgthread")
+"""Libraries that OpenCV needs for windows only; the build without windows does without them."""
+
 
 def core_findings(answer: Answer, place: Place) -> Iterator[Finding]:
     """Judge the modules of the question "core": one line when all load, else one for each."""
@@ -92,7 +95,7 @@ def _broken(name: str, why: str, answer: Answer, place: Place, *, module: str) -
     library = missing_library(why) or missing_library(answer.said)
     distribution = _DISTRIBUTIONS.get(module, module)
     fix = library_fix(library, place)
-    if not fix and library.startswith("lib") and distribution == "opencv-python":
+    if not fix and library.startswith(_WINDOWS) and distribution == "opencv-python":
         headless = place.pip("install", "opencv-python-headless")
         fix = f"{place.pip('uninstall', 'opencv-python')} && {headless}"
     facts: dict[str, Any] = {

@@ -118,6 +118,11 @@ def test_on_a_jetson_nothing_is_put_over_its_own_engine() -> None:
         assert "onnxruntime-gpu --index-url" in two.fix
 
 
+def test_no_backend_can_even_be_listed() -> None:
+    (engine,) = backend_findings({}, BOX, extras={})
+    assert (engine.status, "can be tried" in engine.message) == ("fail", True)
+
+
 def test_last_words() -> None:
     said = "ImportError: a\nlibX.so.1: cannot open shared object file\nlater\n"
     assert last_words(said) == "libX.so.1: cannot open shared object file"
