@@ -164,11 +164,16 @@ def _next_batch(lanes: Sequence[_Lane], feed: Feed) -> list[tuple[int, Clip]]:
     """A clip of every stream that has one; empty when all have ended, or it is time to.
 
     A file that has none yet is waited for. A live source is not, except when there is nothing
-    else to do.
+    else to do. When it is time to end, what is complete is still given: which frames came then
+    says which windows there are, whenever the time came.
     """
-    while not any(lane.stopped for lane in lanes):
-        lacking = [number for number, lane in enumerate(lanes) if not (lane.clips or lane.ended)]
+    while True:
         idle = not any(lane.clips for lane in lanes)
+        lacking = [number for number, lane in enumerate(lanes) if not (lane.clips or lane.ended)]
+        if any(lane.stopped for lane in lanes):
+            if idle:
+                return []
+            lacking = []
         wait = idle or any(not lanes[number].source.live for number in lacking)
         arrival = feed.take(lacking, wait=wait) if lacking else None
         if arrival is not None:
@@ -176,7 +181,6 @@ def _next_batch(lanes: Sequence[_Lane], feed: Feed) -> list[tuple[int, Clip]]:
             continue
         clips = [(number, lane.window()) for number, lane in enumerate(lanes)]
         return [(number, clip) for number, clip in clips if clip is not None]
-    return []
 
 
 def _predictions(

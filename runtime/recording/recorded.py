@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 
 from models.errors import SourceError
 from models.version import edgecls_version
@@ -54,13 +55,18 @@ class RecordedSource(ClosesOnExit):
         self.fps = source.fps
         self.duration_s = source.duration_s
         self._told = source.counts
+        self._lost = 0
         self._interrupted = self._closed = False
         self._how: Ended | None = None
 
     @property
     def counts(self) -> SourceCounts:
         """Of the source, as they were at what it gave last: what is told is what is recorded."""
-        return self._source.counts if self._closed or self._how is not None else self._told
+        over = self._closed or self._how is not None
+        counts = self._source.counts if over else self._told
+        return replace(
+            counts, delivered=counts.delivered - self._lost, dropped=counts.dropped + self._lost
+        )
 
     def __iter__(self) -> Iterator[Frame]:
         """All frames."""
@@ -88,6 +94,7 @@ class RecordedSource(ClosesOnExit):
                 if isinstance(item, SourceEvent):
                     self._recorder.note(Happened.of(item))
                 elif not self._recorder.picture(item, self._told, stopping=self._stopping):
+                    self._lost = 1
                     return
                 yield item
         except SourceError as error:
@@ -108,7 +115,7 @@ class RecordedSource(ClosesOnExit):
         self._closed = True
         self._source.close()
         how = self._how or Ended(how="stopped")
-        ended = how.model_copy(update={"counts": Counts.of(self._source.counts)})
+        ended = how.model_copy(update={"counts": Counts.of(self.counts)})
         stopped = how.how == "stopped"
         self._recorder.close(ended, grace_s=_STOP_GRACE_S if stopped else _END_GRACE_S)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import signal
@@ -12,7 +11,6 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,7 +20,8 @@ from runtime.recording.recording import Recording, StoredPicture
 from runtime.records import Frame, SourceEvent
 from runtime.sources import FrameSource, SourceKind, SourceOptions, Wanted
 from tests.cli.command import NEEDS_ENGINES, ROOT, environment
-from tests.cli.in_process import Done, called
+from tests.cli.in_process import called
+from tests.cli.lasting import lasting
 from tests.fakes import FakeSource
 from tests.recordings import FaultyCamera, noise, shown
 
@@ -44,19 +43,6 @@ def offer(monkeypatch: pytest.MonkeyPatch, name: str, source: FrameSource) -> No
         name=name, claims=lambda uri: uri == name, open=opened, example=name, about="a test"
     )
     monkeypatch.setattr(sources, "SOURCES", (kind, *sources.SOURCES))
-
-
-def lasting(done: Done) -> list[dict[str, Any]]:
-    """JSON lines without times of day, latencies, and the names of the sources."""
-    assert done.code == 0, done.err
-    lines = [json.loads(line) for line in done.out.splitlines()]
-    lines = [line for line in lines if line["type"] != "header"]
-    for line in lines:
-        for name in ("source", "latency_ms", "frame_age_ms", "at", "began_at", "seconds", "reason"):
-            line.pop(name, None)
-        for stream in line.get("streams", ()):
-            del stream["source"]
-    return lines
 
 
 @pytest.mark.parametrize("cut", [(), ("--sampling", "windowed", "--stride", "0.3")])

@@ -20,6 +20,7 @@ from runtime.grid import GridSampler
 from runtime.records import Clip, Frame
 from tests.cli.command import NEEDS_ENGINES, ROOT, environment
 from tests.cli.in_process import called
+from tests.cli.lasting import lasting
 from tests.stream_servers import COLOURS, RtspServer, SilentServer, colour_of, rtsp_missing
 
 pytestmark = NEEDS_ENGINES
@@ -65,7 +66,7 @@ class Windows:
 
 
 @NEEDS_RTSP
-def test_a_server_that_is_killed_ten_times(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_is_killed_ten_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     windows, server, chance = Windows(monkeypatch), RtspServer(), random.Random(6)
     recoveries_s: list[float] = []
     failures: list[Exception] = []
@@ -89,7 +90,8 @@ def test_a_server_that_is_killed_ten_times(monkeypatch: pytest.MonkeyPatch) -> N
     server.start(0)
     killer = threading.Thread(target=kill_and_start)
     killer.start()
-    done = called("run", "--source", server.uri, *WITH, monkeypatch=monkeypatch)
+    recording = ("--record", tmp_path / "out.mkv")
+    done = called("run", "--source", server.uri, *WITH, *recording, monkeypatch=monkeypatch)
     killer.join()
     server.kill()
     assert failures == []
@@ -116,6 +118,10 @@ def test_a_server_that_is_killed_ten_times(monkeypatch: pytest.MonkeyPatch) -> N
         counts[name]
         for name in ("used", "unused", "watched", "waiting", "skipped", "dropped", "broken")
     )
+    # What was recorded of it gives the same again.
+    replay = ("--source", tmp_path / "out.mkv", "--replay")
+    again = called("run", *replay, *WITH, monkeypatch=monkeypatch)
+    assert lasting(again) == lasting(done)
 
 
 @pytest.mark.parametrize(

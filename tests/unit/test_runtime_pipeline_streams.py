@@ -198,6 +198,23 @@ def test_one_who_stops_gets_no_more_windows(card: ModelCard) -> None:
     assert list(predictions) == []
 
 
+def test_what_is_complete_when_it_is_time_to_stop_is_given(card: ModelCard) -> None:
+    class Stopping(FakeSource):
+        """Is told to stop while it hands out the frame that completes the first window."""
+
+        stopped = False
+
+        def frames(self, wanted: Wanted | None = None) -> Iterator[Frame | SourceEvent]:
+            for item in super().frames(wanted):
+                self.stopped = isinstance(item, Frame) and item.time_s >= 0.875
+                yield item
+
+    source = Stopping(grey_frames(75))
+    watch = FrameWatch(on_frame=lambda frame, stream: None, stopped=lambda: source.stopped)
+    stream = sliding(source, card, SPEC)
+    assert len(list(classified(stream, FakeSession(brightness), card, watch=watch))) == 1
+
+
 @pytest.mark.parametrize("phases", [1, 3])
 def test_every_frame_is_accounted_for(card: ModelCard, phases: int) -> None:
     # A frame every 0.02 s, on a grid that is finer with three phases; 0.5 s without frames.

@@ -218,6 +218,25 @@ def test_a_stop_is_not_held_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     gate.open.set()
 
 
+def test_a_picture_that_came_too_late_to_be_recorded_counts_as_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = _Gate(monkeypatch)
+    source = FakeSource([shown(i, i / 2) for i in range(9)], live=True)
+    recorded = RecordedSource(source, Recorder(tmp_path / "a.mkv", opening()))
+    threading.Timer(0.05, recorded.interrupt).start()
+    given = list(recorded.frames())
+    gate.open.set()
+    recorded.close()
+    counts = recorded.counts
+    assert 2 <= len(given) < 9
+    assert counts.delivered == len(given)
+    assert counts.dropped == 1
+    assert counts.received == counts.delivered + 1
+    pictures = [one for one in entries_in(tmp_path / "a.mkv") if isinstance(one, StoredPicture)]
+    assert len(pictures) == len(given)
+
+
 def test_an_encoder_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gate = _Gate(monkeypatch)
     clock = count()
