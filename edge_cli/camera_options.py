@@ -53,10 +53,11 @@ CameraFormatOption = Annotated[
 ]
 
 FrozenAfterOption = Annotated[
-    float,
+    float | None,
     typer.Option(
         "--frozen-after",
         metavar="S",
+        show_default="20",
         rich_help_panel=_PANEL,
         help="Seconds without any change after which the picture of a camera or stream is said to"
         " be frozen; 0 for never.",

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_cli.camera_options import (
-    FROZEN_AFTER_S,
     CameraFormatOption,
     CameraFpsOption,
     CameraRequest,
@@ -22,7 +21,6 @@ from edge_cli.camera_options import (
 from edge_cli.recording_options import RecordingRequest, opened_recorder
 from edge_cli.run_output import say
 from edge_cli.source_options import (
-    Drop,
     DropOption,
     ImageFpsOption,
     LoopOption,
@@ -30,7 +28,6 @@ from edge_cli.source_options import (
     RawOption,
     ReadTimeoutOption,
     RetriesOption,
-    RtspTransport,
     RtspTransportOption,
     SourceRequest,
 )
@@ -70,17 +67,17 @@ def record(
             help="Size at which it ends, e.g. 10GB.",
         ),
     ] = None,
-    drop: DropOption = Drop.OLDEST,
+    drop: DropOption = None,
     retries: RetriesOption = None,
-    open_timeout: OpenTimeoutOption = 10.0,
-    read_timeout: ReadTimeoutOption = 5.0,
-    rtsp_transport: RtspTransportOption = RtspTransport.TCP,
-    frozen_after: FrozenAfterOption = FROZEN_AFTER_S,
+    open_timeout: OpenTimeoutOption = None,
+    read_timeout: ReadTimeoutOption = None,
+    rtsp_transport: RtspTransportOption = None,
+    frozen_after: FrozenAfterOption = None,
     camera_size: CameraSizeOption = None,
     camera_fps: CameraFpsOption = None,
     camera_format: CameraFormatOption = None,
     loop: LoopOption = False,
-    image_fps: ImageFpsOption = 25.0,
+    image_fps: ImageFpsOption = None,
     raw: RawOption = None,
 ) -> None:
     """Record a source, bit for bit: all its pictures, their times, and what befalls it.
@@ -99,7 +96,7 @@ def record(
     asked = RecordingRequest(
         path=output, limit_bytes=None if size is None else bytes_from_text(size, option="--size")
     )
-    options = SourceRequest(
+    options = SourceRequest.given(
         drop=drop,
         retries=retries,
         open_timeout_s=open_timeout,

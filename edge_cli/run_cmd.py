@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_cli.camera_options import (
-    FROZEN_AFTER_S,
     CameraFormatOption,
     CameraFpsOption,
-    CameraRequest,
     CameraSizeOption,
     FrozenAfterOption,
 )
@@ -49,7 +47,6 @@ from edge_cli.run_output import say
 from edge_cli.run_request import Format, Precision, Reuse, RunRequest, Sampling, Views
 from edge_cli.serve_options import ServeOption, ServeTokenOption, serve_asked
 from edge_cli.source_options import (
-    Drop,
     DropOption,
     ImageFpsOption,
     LoopOption,
@@ -57,9 +54,7 @@ from edge_cli.source_options import (
     RawOption,
     ReadTimeoutOption,
     RetriesOption,
-    RtspTransport,
     RtspTransportOption,
-    SourceRequest,
 )
 from edge_cli.stream_request import Gap, StreamRequest
 from models.errors import UsageError
@@ -216,17 +211,17 @@ def run(
     max_latency: MaxLatencyOption = None,
     fallback: FallbackOption = None,
     show: ShowOption = False,
-    drop: DropOption = Drop.OLDEST,
+    drop: DropOption = None,
     retries: RetriesOption = None,
-    open_timeout: OpenTimeoutOption = 10.0,
-    read_timeout: ReadTimeoutOption = 5.0,
-    rtsp_transport: RtspTransportOption = RtspTransport.TCP,
-    frozen_after: FrozenAfterOption = FROZEN_AFTER_S,
+    open_timeout: OpenTimeoutOption = None,
+    read_timeout: ReadTimeoutOption = None,
+    rtsp_transport: RtspTransportOption = None,
+    frozen_after: FrozenAfterOption = None,
     camera_size: CameraSizeOption = None,
     camera_fps: CameraFpsOption = None,
     camera_format: CameraFormatOption = None,
     loop: LoopOption = False,
-    image_fps: ImageFpsOption = 25.0,
+    image_fps: ImageFpsOption = None,
     raw: RawOption = None,
     record: RecordOption = None,
     record_size: RecordSizeOption = None,
@@ -262,6 +257,18 @@ def run(
         record_limit=None if record_limit is None else film_bytes(record_limit),
         webhook=webhook,
         mqtt=mqtt,
+        drop=drop,
+        retries=retries,
+        open_timeout=open_timeout,
+        read_timeout=read_timeout,
+        rtsp_transport=rtsp_transport,
+        frozen_after=frozen_after,
+        camera_size=camera_size,
+        camera_fps=camera_fps,
+        camera_format=camera_format,
+        loop=loop or None,
+        image_fps=image_fps,
+        raw=raw,
     )
     asked = replayed(_streams(source or [], streams, settings), replay=replay)
     request = RunRequest(
@@ -282,18 +289,6 @@ def run(
         degrade=degrade_asked(max_latency, fallback),
         show=show,
         recording=recording_asked(record, record_size, asked, whole=sampling.whole),
-        source_options=SourceRequest(
-            drop=drop,
-            retries=retries,
-            open_timeout_s=open_timeout,
-            read_timeout_s=read_timeout,
-            rtsp_transport=rtsp_transport,
-            frozen_after_s=frozen_after,
-            camera=CameraRequest(size=camera_size, fps=camera_fps, pixel_format=camera_format),
-            loop=loop,
-            image_fps=image_fps,
-            raw=raw,
-        ).options([stream.source for stream in asked]),
     )
     _execute(open_bundle_argument(bundle), request)
 
@@ -316,7 +311,7 @@ def _streams(
             "run needs a source to read.",
             hint="edgecls run --source demo   (or camera0, or the path of a video)",
         )
-    return tuple(settings.request(source) for source in sources)
+    return tuple(settings.request(source, among=sources) for source in sources)
 
 
 def _execute(bundle: Bundle, request: RunRequest) -> None:

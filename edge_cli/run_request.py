@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from models.card import ModelCard
     from models.spec import ClipSpec
     from runtime.clip_classifier import Decoding
-    from runtime.sources import SourceOptions
     from runtime.views import Views as ViewCount
 
 
@@ -87,7 +86,6 @@ class RunRequest:
         show: Whether windows on the screen show it.
         degrade: What to do when results are late; None for nothing.
         threads: Threads of the engine.
-        source_options: How sources are opened and read.
         fsync: Of all files of results; None for the usual.
         queue_dir: Where deliveries wait; None for the user's folder for state.
         serve: The watch page; None for none.
@@ -108,7 +106,6 @@ class RunRequest:
     max_windows: int | None
     save: Path | None
     threads: int | None
-    source_options: SourceOptions
     fsync: Fsync | None = None
     queue_dir: Path | None = None
     serve: ServeRequest | None = None
@@ -161,6 +158,11 @@ class RunRequest:
                     f"--{name} has no meaning with {asked}, which takes the whole file.",
                     hint=f"Leave out --{name}, or {asked}.",
                 )
+        if self.sampling.whole and stream.source_options.loop:
+            raise UsageError(
+                f"--loop has no meaning with {asked}, which takes the whole file once.",
+                hint="Leave out --loop, or --sampling sliding.",
+            )
         if self.sampling is not Sampling.SLIDING and (stream.gap or stream.gap_after_s):
             raise UsageError(
                 "--gap and --gap-after are about the grid of --sampling sliding; with"
@@ -188,12 +190,6 @@ class RunRequest:
                 f"--reuse {self.reuse.value} has no meaning with --sampling {self.sampling.value},"
                 " which gives one result: there is no other to share work with.",
                 hint="Leave out --reuse, or --sampling sliding.",
-            )
-        if self.source_options.loop:
-            raise UsageError(
-                f"--loop has no meaning with --sampling {self.sampling.value}, which takes the"
-                " whole file once.",
-                hint="Leave out --loop, or --sampling sliding.",
             )
         for name, value in (("serve", self.serve), ("show", self.show)):
             if value:

@@ -170,16 +170,11 @@ def run_windows(
     card = bundle.card
     plan = ladder_plan(bundle, request, running, windows)
     with ExitStack() as stack:
-        options = replace(request.source_options, stopping=lambda: stop.received)
-        sources = [
-            recorded(
-                stack.enter_context(open_source(stream.source, options)),
-                stream.source,
-                request.recording,
-                stack,
-            )
-            for stream in request.streams
-        ]
+        sources = []
+        for asked in request.streams:
+            options = replace(asked.source_options, stopping=lambda: stop.received)
+            source = stack.enter_context(open_source(asked.source, options))
+            sources.append(recorded(source, asked.source, request.recording, stack))
         stop.then = lambda: _interrupt(sources)
         for source, cut in zip(sources, windows, strict=True):
             if source.live:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -38,9 +38,10 @@ class RtspTransport(str, Enum):
 
 
 DropOption = Annotated[
-    Drop,
+    Drop | None,
     typer.Option(
         "--drop",
+        show_default="oldest",
         rich_help_panel=_PANEL,
         help="Which picture of a camera or stream goes when they come faster than they are used;"
         " none: they wait, and get old.",
@@ -60,29 +61,34 @@ RetriesOption = Annotated[
 ]
 
 OpenTimeoutOption = Annotated[
-    float,
+    float | None,
     typer.Option(
         "--open-timeout",
         metavar="S",
+        show_default="10",
         rich_help_panel=_PANEL,
         help="Longest wait for a camera or stream to open.",
     ),
 ]
 
 ReadTimeoutOption = Annotated[
-    float,
+    float | None,
     typer.Option(
         "--read-timeout",
         metavar="S",
+        show_default="5",
         rich_help_panel=_PANEL,
         help="Longest wait for a picture before a camera or stream counts as lost.",
     ),
 ]
 
 RtspTransportOption = Annotated[
-    RtspTransport,
+    RtspTransport | None,
     typer.Option(
-        "--rtsp-transport", rich_help_panel=_PANEL, help="How the pictures of RTSP servers come."
+        "--rtsp-transport",
+        show_default="tcp",
+        rich_help_panel=_PANEL,
+        help="How the pictures of RTSP servers come.",
     ),
 ]
 
@@ -96,10 +102,11 @@ LoopOption = Annotated[
 ]
 
 ImageFpsOption = Annotated[
-    float,
+    float | None,
     typer.Option(
         "--image-fps",
         metavar="N",
+        show_default="25",
         rich_help_panel=_PANEL,
         help="Pictures per second of folders and sequences of pictures.",
     ),
@@ -147,6 +154,11 @@ class SourceRequest:
     loop: bool = False
     image_fps: float = 25.0
     raw: str | None = None
+
+    @classmethod
+    def given(cls, **options: Any) -> SourceRequest:
+        """From options by their names here, None where they were not given."""
+        return cls(**{name: value for name, value in options.items() if value is not None})
 
     def options(self, sources: Sequence[str]) -> SourceOptions:
         """The same, checked.

@@ -13,6 +13,7 @@ from models.errors import UsageError
 
 if TYPE_CHECKING:
     from edge_cli.streams_file import StreamPlace
+    from runtime.sources import SourceOptions
 
 
 class Gap(str, Enum):
@@ -34,6 +35,7 @@ class StreamRequest:
 
     Attributes:
         source: As the user wrote it.
+        source_options: How it is opened and read.
         name: Shown instead of the source; None for the source.
         window_s: None for the length the model was trained on.
         stride_s: None for the interval of the frames of a clip, or of `windowed` a tenth of the
@@ -51,6 +53,7 @@ class StreamRequest:
     """
 
     source: str
+    source_options: SourceOptions
     name: str | None = None
     window_s: float | None = None
     stride_s: float | None = None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from edge_cli.camera_options import CameraRequest
 from edge_cli.event_request import (
     EventRequest,
     OutputFile,
@@ -18,10 +19,13 @@ from edge_cli.event_request import (
     film_bytes,
     output_files,
 )
+from edge_cli.source_options import Drop, RtspTransport, SourceRequest
 from edge_cli.stream_request import Gap, StreamRequest
 from models.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edge_cli.streams_file import StreamPlace
 
 _NEEDED = {
@@ -136,6 +140,18 @@ class StreamSettings(BaseModel):
         record_limit: Bytes of all films in their folder.
         webhook: Addresses.
         mqtt: Addresses.
+        drop: Which picture of a live source goes.
+        retries: Attempts to open it again.
+        open_timeout: Seconds.
+        read_timeout: Seconds.
+        rtsp_transport: Of an RTSP server.
+        frozen_after: Seconds; 0 for never.
+        camera_size: E.g. "1280x720".
+        camera_fps: Pictures per second.
+        camera_format: E.g. "MJPG".
+        loop: Play again what ends.
+        image_fps: Of pictures that are files of their own.
+        raw: Layout of bare pictures on stdin.
     """
 
     model_config = ConfigDict(
@@ -162,6 +178,18 @@ class StreamSettings(BaseModel):
     record_limit: Bytes | None = None
     webhook: Addresses = ()
     mqtt: Addresses = ()
+    drop: Drop | None = None
+    retries: Annotated[int, Field(ge=0)] | None = None
+    open_timeout: Seconds | None = None
+    read_timeout: Seconds | None = None
+    rtsp_transport: RtspTransport | None = None
+    frozen_after: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    camera_size: str | None = None
+    camera_fps: Seconds | None = None
+    camera_format: str | None = None
+    loop: bool | None = None
+    image_fps: Seconds | None = None
+    raw: str | None = None
 
     @classmethod
     def given(cls, **options: Any) -> StreamSettings:
@@ -190,12 +218,18 @@ class StreamSettings(BaseModel):
         )
 
     def request(
-        self, source: str, *, name: str | None = None, place: StreamPlace | None = None
+        self,
+        source: str,
+        *,
+        among: Sequence[str],
+        name: str | None = None,
+        place: StreamPlace | None = None,
     ) -> StreamRequest:
         """The stream that these settings describe.
 
         Args:
             source: As for `--source`.
+            among: All sources of the run.
             name: Shown instead of it.
             place: In a file of streams; None for the command line.
 
@@ -205,6 +239,7 @@ class StreamSettings(BaseModel):
         try:
             return StreamRequest(
                 source=source,
+                source_options=self._source_request().options(among),
                 name=name,
                 window_s=self.window,
                 stride_s=self.stride,
@@ -234,3 +269,19 @@ class StreamSettings(BaseModel):
             )
         except UsageError as error:
             raise (error if place is None else place.error(error)) from None
+
+    def _source_request(self) -> SourceRequest:
+        return SourceRequest.given(
+            drop=self.drop,
+            retries=self.retries,
+            open_timeout_s=self.open_timeout,
+            read_timeout_s=self.read_timeout,
+            rtsp_transport=self.rtsp_transport,
+            frozen_after_s=self.frozen_after,
+            camera=CameraRequest(
+                size=self.camera_size, fps=self.camera_fps, pixel_format=self.camera_format
+            ),
+            loop=self.loop,
+            image_fps=self.image_fps,
+            raw=self.raw,
+        )

@@ -22,6 +22,8 @@ _SECRET = ("source", "webhook", "mqtt")
 """Fields whose values may hold passwords, and are not shown."""
 
 _WANTED = {
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
     "enum": "must be {expected}",
     "finite_number": "must be a finite number",
     "float_parsing": "takes a number",
@@ -127,6 +129,7 @@ def streams_asked(path: Path, options: StreamSettings) -> tuple[StreamRequest, .
     """
     text, read = read_streams(path)
     found: list[StreamRequest] = []
+    sources = [entry.source for entry in read.streams]
     for number, entry in enumerate(read.streams):
         settings = entry.filled_from(options, read.defaults)
         place = StreamPlace(text=text, number=number)
@@ -135,7 +138,7 @@ def streams_asked(path: Path, options: StreamSettings) -> tuple[StreamRequest, .
             raise UsageError(
                 f"{place.of('name')} is also the name of streams[{read.streams.index(same[0])}]."
             )
-        found.append(settings.request(entry.source, name=entry.name, place=place))
+        found.append(settings.request(entry.source, among=sources, name=entry.name, place=place))
     return tuple(found)
 
 

@@ -203,6 +203,7 @@ def test_the_example_of_the_documents(tmp_path: Path, monkeypatch: pytest.Monkey
     with WebhookServer() as server:
         content = re.sub(r"(?m)^    ", "", found[1]).replace("https://example.org/hook", server.url)
         content = re.sub(r"source: .*", "source: demo", content).replace("fall floor", "pan left")
+        content = re.sub(r".*camera-size: .*\n", "", content)
         (tmp_path / "shop.yml").write_text(content)
         monkeypatch.chdir(tmp_path)
         done = called("run", "--streams", "shop.yml", *ENGINE, monkeypatch=monkeypatch)

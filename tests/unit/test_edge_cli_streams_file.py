@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 
 from edge_cli.event_request import OutputFile, Smooth
+from edge_cli.source_options import Drop, RtspTransport
 from edge_cli.stream_request import Gap
 from edge_cli.stream_settings import StreamSettings
-from edge_cli.streams_file import StreamPlace, read_streams
+from edge_cli.streams_file import StreamPlace, read_streams, streams_asked
 from models.errors import UsageError
+from runtime.sources.options import CameraOptions
+from runtime.sources.raw_video import RawVideo
 
 WHOLE = """\
 defaults:
@@ -37,6 +40,13 @@ streams:
     pre-roll: 4
     post-roll: 0
     mqtt: mqtt://broker/door
+    drop: newest
+    retries: 3
+    open-timeout: 20
+    read-timeout: 2.5
+    rtsp-transport: udp
+    frozen-after: 0
+    loop: false
   - source: 0
     smooth: ~
     webhook: []
@@ -78,6 +88,13 @@ def test_every_field(tmp_path: Path) -> None:
         post_roll=0.0,
         webhook=("https://example.org/hook",),
         mqtt=("mqtt://broker/door",),
+        drop=Drop.NEWEST,
+        retries=3,
+        open_timeout=20.0,
+        read_timeout=2.5,
+        rtsp_transport=RtspTransport.UDP,
+        frozen_after=0.0,
+        loop=False,
     )
 
 
@@ -94,6 +111,28 @@ def test_the_first_that_says_it_counts() -> None:
     of_file = StreamSettings.model_validate({"window": 3, "stride": 3, "top": 3})
     filled = of_stream.filled_from(of_command, of_file)
     assert (filled.window, filled.stride, filled.top, filled.threshold) == (1, 2, 3, None)
+
+
+def test_how_sources_are_opened(tmp_path: Path) -> None:
+    content = """\
+defaults: {read-timeout: 3, camera-size: 640x480}
+streams:
+- {source: camera0, camera-format: mjpg, read-timeout: 9}
+- {source: clip.mp4, loop: true}
+- {source: "-", raw: "64x48@10"}
+"""
+    options = StreamSettings.given(drop=Drop.NONE, loop=None, until=[])
+    camera, clip, pipe = streams_asked(written(tmp_path, content), options)
+    assert [one.source_options.drop for one in (camera, clip, pipe)] == ["none"] * 3
+    assert [one.source_options.read_timeout_s for one in (camera, clip, pipe)] == [9, 3, 3]
+    assert camera.source_options.camera == CameraOptions(size=(640, 480), pixel_format="MJPG")
+    assert [one.source_options.loop for one in (camera, clip, pipe)] == [False, True, False]
+    assert pipe.source_options.raw == RawVideo.read("64x48@10")
+    assert (camera.source_options.open_timeout_s, camera.source_options.retries) == (10, None)
+    assert not camera.events.given
+    path = written(tmp_path, "streams:\n- source: clip.mp4\n  camera-fps: 5")
+    with pytest.raises(UsageError, match=r"line 2: streams\[0\]: camera-fps is about cameras"):
+        streams_asked(path, options)
 
 
 def test_toml(tmp_path: Path) -> None:
@@ -149,6 +188,10 @@ def test_variables_of_the_environment(tmp_path: Path, monkeypatch: pytest.Monkey
         ("output: door.jsonl", "streams[0].output takes KIND:FILE", ""),
         ("output: [[x]]", "streams[0].output takes KIND:FILE", ""),
         ("record-events: [x]", "takes the name of a file", ""),
+        ("drop: all", "must be 'oldest', 'newest' or 'none', got 'all'", ""),
+        ("retries: -1", "must be 0 or more", ""),
+        ("loop: sometimes", "must be true or false, got 'sometimes'", ""),
+        ("record-limit: much", "takes a size", ""),
         ("pre-roll: 700", "must be 600 or less", ""),
         ("webhook: [[secret]]", "streams[0].webhook[0] takes a text", ""),
         ("name: ''", "must not be empty", ""),
@@ -199,7 +242,7 @@ def test_places_of_fields(tmp_path: Path) -> None:
     assert door.of("on", "fall floor") == f"{path}, line 15: streams[0].on"
     assert door.of("window") == f"{path}, line 2: defaults.window"
     assert yard.of("on") == f"{path}, line 4: defaults.on"
-    assert yard.of("stride") == f"{path}, line 25: streams[1].stride"
+    assert yard.of("stride") == f"{path}, line 32: streams[1].stride"
     error = yard.error(UsageError("--a has no meaning without --b.", hint="--b 3 --on 'x=0.5'"))
-    assert error.message == f"{path}, line 25: streams[1]: a has no meaning without b."
+    assert error.message == f"{path}, line 32: streams[1]: a has no meaning without b."
     assert error.hint == "b: 3 on: 'x=0.5'"
