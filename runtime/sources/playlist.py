@@ -182,7 +182,7 @@ class Playlist(ClosesOnExit):
         self._finished = not self._options.loop
         if self._finished and self._failures and self._named:
             count = len(self._failures)
-            self._tell("left_out", f"{count} of {len(self._entries)} videos were left out")
+            self._tell("left_out", f"left out: {count} of {len(self._entries)} videos")
         self._next = 0
         self._round += 1
         self._played = self._begun = False

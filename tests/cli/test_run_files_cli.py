@@ -65,7 +65,7 @@ def test_each_video_of_a_folder_is_classified_as_if_alone(
         ("file", "1 of 3: 2.mp4"),
         ("left_out", f"3.mp4 is left out: {folder}/3.mp4 is not a video that FFmpeg can read."),
         ("file", "3 of 3: 10.mp4"),
-        ("left_out", "1 of 3 videos were left out"),
+        ("left_out", "left out: 1 of 3 videos"),
     ]
     assert "3.mp4 is left out" in done.err
     assert "gap" not in done.err.splitlines()[-1]

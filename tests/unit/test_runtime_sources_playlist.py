@@ -100,7 +100,7 @@ def test_what_cannot_be_read_is_told_of_and_left_out() -> None:
             ("left_out", "d.mp4 is left out: There is no file gone.mp4.", False),
             ("file", "5 of 5: e.mp4", True),
             ("e.mp4", 0.04, 1),
-            ("left_out", "3 of 5 videos were left out", False),
+            ("left_out", "left out: 3 of 5 videos", False),
         ]
 
 

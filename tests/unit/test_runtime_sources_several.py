@@ -53,7 +53,7 @@ def test_a_folder_plays_its_videos_in_their_natural_order(folder: Path, ending: 
         "1 of 3: a2.mp4",
         f"a3.mp4 is left out: {folder / 'a3.mp4'} is not a video that FFmpeg can read.",
         "3 of 3: a10.mp4",
-        "1 of 3 videos were left out",
+        "left out: 1 of 3 videos",
     ]
 
 
@@ -122,7 +122,7 @@ def test_a_list_plays_in_its_own_order(folder: Path, monkeypatch: pytest.MonkeyP
         for _ in range(count)
     ]
     assert "none.mp4 is left out: There is no file" in events[-2]
-    assert events[-1] == "1 of 4 videos were left out"
+    assert events[-1] == "left out: 1 of 4 videos"
 
 
 @pytest.mark.parametrize(
@@ -159,6 +159,16 @@ def test_any_bytes_are_a_list_or_an_error(
     path.write_bytes(data)
     with contextlib.suppress(SourceError):
         assert listed_videos(path)
+
+
+@given(st.text(alphabet="*?[]!-%d05/.~\0 aé\udcff#\n", max_size=12))
+def test_any_text_names_something_or_is_an_error(
+    tmp_path_factory: pytest.TempPathFactory, text: str
+) -> None:
+    # Below a folder of its own, so that it names no camera, and nothing of this machine.
+    for ending in ("", ".png", ".txt"):
+        with contextlib.suppress(SourceError):
+            open_source(f"{tmp_path_factory.getbasetemp()}/none/{text}{ending}").close()
 
 
 def test_one_video_loops_and_so_does_a_folder(folder: Path) -> None:
