@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from models.errors import OutputError
 
 _ROOT = Path(__file__).parents[2]
 """Where the child looks for modules first: a folder `runtime` where the user stands must not
@@ -75,9 +71,6 @@ def ask(question: str, *words: str, limit_s: float = LIMIT_S) -> Answer:
         question: Its name.
         words: What it takes.
         limit_s: Seconds after which the child is killed.
-
-    Raises:
-        OutputError: There is no room for a temporary file.
     """
     return answer_of(
         [sys.executable, "-m", "runtime.doctor.questions", question, *words], limit_s=limit_s
@@ -87,46 +80,38 @@ def ask(question: str, *words: str, limit_s: float = LIMIT_S) -> Answer:
 def answer_of(command: list[str], *, limit_s: float) -> Answer:
     """Run a command that tells steps and an answer as JSON lines on stdout.
 
-    Raises:
-        OutputError: There is no room for a temporary file.
+    Nothing is written to a disk: that may be what is wrong.
     """
     start_s = time.monotonic()
-    with contextlib.ExitStack() as stack:
-        try:
-            told = stack.enter_context(tempfile.TemporaryFile())
-            said = stack.enter_context(tempfile.TemporaryFile())
-        except OSError as error:
-            raise OutputError(
-                f"There is no room for temporary files: {error.strerror or error}.",
-                hint="Choose another folder for them: TMPDIR=/big/disk edgecls doctor",
-            ) from error
-        code = _run(command, told=told.fileno(), said=said.fileno(), limit_s=limit_s)
-        told.seek(0)
-        step, value = _heard(told.read().decode("utf-8", "replace"))
-        said.seek(max(0, said.seek(0, os.SEEK_END) - _TAIL))
-        tail = said.read().decode("utf-8", "replace")
+    told, said, code = _run(command, limit_s=limit_s)
+    step, value = _heard(told.decode("utf-8", "replace"))
     return Answer(
         value=value,
         step=step,
         exit_code=code,
-        said=tail,
+        said=said[-_TAIL:].decode("utf-8", "replace"),
         took_s=time.monotonic() - start_s,
     )
 
 
-def _run(command: list[str], *, told: int, said: int, limit_s: float) -> int | None:
-    """Exit code; None when the command was killed for taking too long."""
+def _run(command: list[str], *, limit_s: float) -> tuple[bytes, bytes, int | None]:
+    """What it wrote to stdout and stderr, and its exit code; None when it took too long."""
     with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=told, stderr=said, cwd=_ROOT
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=_ROOT,
     ) as child:
         try:
-            return child.wait(timeout=limit_s)
-        except subprocess.TimeoutExpired:
+            told, said = child.communicate(timeout=limit_s)
+        except subprocess.TimeoutExpired as late:
             child.kill()
-            return None
+            return late.stdout or b"", late.stderr or b"", None
         except BaseException:
             child.kill()
             raise
+    return told, said, child.returncode
 
 
 def _heard(text: str) -> tuple[str, Mapping[str, Any] | None]:

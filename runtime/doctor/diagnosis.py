@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from models.errors import UsageError
 from runtime.doctor.cameras import camera_facts, camera_findings
-from runtime.doctor.child import Answer, ask
+from runtime.doctor.child import LIMIT_S, Answer, ask
 from runtime.doctor.distributions import distribution_facts, distribution_findings
 from runtime.doctor.engines import backend_findings
 from runtime.doctor.environment import environment_findings
@@ -20,6 +20,7 @@ from runtime.doctor.folders import folder_facts, folder_findings, standard_folde
 from runtime.doctor.jetson import jetson_facts, jetson_findings
 from runtime.doctor.memory import memory_facts, memory_findings
 from runtime.doctor.nvidia import nvidia_facts, nvidia_findings
+from runtime.doctor.openvino_devices import device_findings
 from runtime.doctor.place import container_kind, this_place
 from runtime.doctor.processor import processor_facts, processor_findings
 from runtime.doctor.providers import provider_findings, tried
@@ -35,6 +36,8 @@ _AT_ONCE = 2
 
 _PROVIDER_LIMIT_S = 180.0
 """TensorRT builds an engine first, which takes minutes on a small board."""
+
+_BUILDS_FIRST = frozenset({"tensorrt"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,11 +99,15 @@ def diagnose(*, needed: Sequence[str] = (), redaction: Redaction | None = None) 
 
     Raises:
         UsageError: There is no backend of a name that is needed.
-        OutputError: There is no room for temporary files.
     """
     jetson = jetson_facts()
     nvidia = nvidia_facts(jetson=jetson.present)
-    place = this_place(jetson_linux=jetson.major, nvidia=nvidia.present, container=container_kind())
+    place = this_place(
+        jetson_linux=jetson.major or int(jetson.present),
+        nvidia=nvidia.present,
+        container=container_kind(),
+    )
+    nodes = node_facts()
     extras = _backends()
     for name in needed:
         if extras and name not in extras:
@@ -121,7 +128,7 @@ def diagnose(*, needed: Sequence[str] = (), redaction: Redaction | None = None) 
             "GPUs",
             lambda: jetson_findings(jetson, place, python=sys.version_info[:2]),
             lambda: nvidia_findings(nvidia, place),
-            lambda: node_findings(node_facts(), place),
+            lambda: node_findings(nodes, place),
         ),
         section("Packages", lambda: core_findings(answers["core"], place), distributions),
         section(
@@ -132,6 +139,7 @@ def diagnose(*, needed: Sequence[str] = (), redaction: Redaction | None = None) 
                 extras=extras,
                 needed=needed,
             ),
+            lambda: device_findings(answers["openvino"], nodes, place),
             lambda: provider_findings(
                 answers["onnxruntime"], _provider_trials(answers["onnxruntime"]), place
             ),
@@ -166,18 +174,28 @@ def _asked(backends: Sequence[str]) -> dict[str, Answer]:
     questions = [
         *(("backend", name) for name in backends),
         ("onnxruntime",),
+        ("openvino",),
         ("opencv",),
         ("pyav",),
         ("core",),
     ]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        answers = pool.map(lambda words: ask(*words), questions)
+        answers = pool.map(lambda words: ask(*words, limit_s=_limit_s(words)), questions)
         return {" ".join(words): answer for words, answer in zip(questions, answers, strict=True)}
+
+
+def _limit_s(words: Sequence[str]) -> float:
+    return _PROVIDER_LIMIT_S if words[-1] in _BUILDS_FIRST else LIMIT_S
 
 
 def _provider_trials(listing: Answer) -> dict[str, Answer]:
     """One session per provider that is listed, one after another: they share a GPU."""
     return {name: ask("provider", name, limit_s=_PROVIDER_LIMIT_S) for name in tried(listing)}
+
+
+def _one_line(words: str) -> str:
+    """What a device calls itself may not steer the terminal."""
+    return "".join(letter if letter.isprintable() else " " for letter in words)
 
 
 def redacted(diagnosis: Diagnosis, redaction: Redaction) -> Diagnosis:
@@ -189,8 +207,8 @@ def redacted(diagnosis: Diagnosis, redaction: Redaction) -> Diagnosis:
                 findings=tuple(
                     replace(
                         finding,
-                        message=redaction.text(finding.message),
-                        fix=redaction.text(finding.fix),
+                        message=redaction.text(_one_line(finding.message)),
+                        fix=redaction.text(_one_line(finding.fix)),
                         facts=redaction.value(dict(finding.facts)),
                     )
                     for finding in one.findings

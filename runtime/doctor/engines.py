@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -11,6 +12,13 @@ from runtime.doctor.libraries import library_fix, missing_library
 from runtime.doctor.place import Place
 
 _LONGEST = 300
+_SAID = 2_000
+
+_OTHER_BUILD = re.compile(r"\bhas no \w+ExecutionProvider\b", re.ASCII)
+"""ONNX Runtime is there, but not the build for GPUs."""
+
+NEED_NVIDIA = frozenset({"cuda", "tensorrt"})
+"""Backends that nobody misses where there is no GPU of NVIDIA."""
 
 
 def backend_findings(
@@ -51,7 +59,6 @@ def backend_findings(
         message = "no engine can be tried: a module that all of them need does not load"
         yield Finding(name="engine", status="fail", message=message, facts={"working": []})
         return
-    extra = next(iter(extras.values()))
     absent = all((answer.value or {}).get("absent") for answer in answers.values())
     yield Finding(
         name="engine",
@@ -59,9 +66,15 @@ def backend_findings(
         message="no engine is installed: nothing can be run"
         if absent
         else "no engine runs a model",
-        fix=place.engine(extra),
+        fix=place.engine(_extra_for(place, extras)),
         facts={"working": []},
     )
+
+
+def _extra_for(place: Place, extras: Mapping[str, str]) -> str:
+    """The extra to install where there is no engine yet."""
+    wanted = "gpu" if place.nvidia else "cpu"
+    return wanted if wanted in extras.values() else next(iter(extras.values()))
 
 
 def computes(answer: Answer) -> bool:
@@ -81,6 +94,8 @@ def _backend(name: str, answer: Answer, place: Place, *, extra: str) -> Finding:
         "step": answer.step,
         "took_s": round(answer.took_s, 2),
     }
+    if not computes(answer):
+        facts["said"] = answer.said[-_SAID:]
     if answer.value is None or answer.exit_code != 0:
         told = crash_in_words(answer)
         again = place.here(f"pip install --force-reinstall 'edgecls[{extra}]'")
@@ -90,18 +105,17 @@ def _backend(name: str, answer: Answer, place: Place, *, extra: str) -> Finding:
         return Finding(name=title, status="fail", message=told, fix=fix, facts=facts)
     if not value.get("works"):
         reason = str(value.get("reason", ""))
+        facts["missing_library"] = missing_library(reason) or missing_library(answer.said)
+        if name in NEED_NVIDIA and not place.nvidia:
+            message = f"there is no NVIDIA GPU ({reason})"
+            return Finding(name=title, status="note", message=message, facts=facts)
         if value.get("absent"):
-            status, fix = "note", place.engine(extra)
-        else:
-            status, fix = "warn", _load_fix(reason, answer, place, hint=str(value.get("hint", "")))
-        facts["missing_library"] = missing_library(reason + answer.said)
-        return Finding(
-            name=title,
-            status="note" if status == "note" else "warn",
-            message=reason,
-            fix=fix,
-            facts=facts,
-        )
+            fix = place.engine(extra)
+            return Finding(name=title, status="note", message=reason, fix=fix, facts=facts)
+        fix = _load_fix(reason, answer, place, hint=str(value.get("hint", "")))
+        if name in NEED_NVIDIA and _OTHER_BUILD.search(reason):
+            fix = f"{place.pip('uninstall', 'onnxruntime')} && {place.engine(extra)}"
+        return Finding(name=title, status="warn", message=reason, fix=fix, facts=facts)
     off = f"{value['max_rel_diff']:.1g} of the range"
     if not value.get("passed"):
         return Finding(

@@ -55,8 +55,16 @@ def standard_folders() -> list[tuple[str, Path, str]]:
         ("cache", user_cache_path("edgecls", appauthor=False), "XDG_CACHE_HOME"),
         ("state", user_state_path("edgecls", appauthor=False), "XDG_STATE_HOME"),
         ("data", user_data_path("edgecls", appauthor=False), "XDG_DATA_HOME"),
-        ("temporary", Path(tempfile.gettempdir()), "TMPDIR"),
+        ("temporary", _temporary(), "TMPDIR"),
     ]
+
+
+def _temporary() -> Path:
+    """Where temporary files go; where none can be made, the folder that should have taken them."""
+    try:
+        return Path(tempfile.gettempdir())
+    except OSError:
+        return Path(os.environ.get("TMPDIR") or "/tmp")
 
 
 def folder_facts(folders: Sequence[tuple[str, Path, str]]) -> list[FolderFacts]:

@@ -35,6 +35,9 @@ _PACKAGES = re.compile(
 )
 """Of dpkg: those that tell what ONNX Runtime and TensorRT find here."""
 
+_KERNELS = {"6.8.": 38, "5.15.": 36, "5.10.": 35, "4.9.": 32}
+"""Major release of Jetson Linux by the kernel it has."""
+
 _WHEELS_FOR = {36: (3, 10)}
 """The Python that NVIDIA's wheels are for, by major release of Jetson Linux."""
 
@@ -48,7 +51,7 @@ class JetsonFacts:
         release: Of Jetson Linux, e.g. "36.4.3"; empty where it is not told.
         jetpack: E.g. "6.2"; empty where it is not known.
         packages: Versions of NVIDIA's packages that are installed.
-        kernel: Release of the kernel.
+        kernel: Release of the kernel, if it is one for these boards.
     """
 
     board: str = ""
@@ -60,13 +63,17 @@ class JetsonFacts:
     @property
     def present(self) -> bool:
         """This is a Jetson."""
-        return bool(self.board or self.release)
+        return bool(self.board or self.release or self.kernel)
 
     @property
     def major(self) -> int:
-        """Major release of Jetson Linux; 0 where it is not known."""
+        """Major release of Jetson Linux, in a container by the kernel; 0 where it is not known."""
         first = self.release.split(".")[0]
-        return int(first) if first.isdecimal() else 0
+        if first.isdecimal():
+            return int(first)
+        return next(
+            (major for start, major in _KERNELS.items() if self.kernel.startswith(start)), 0
+        )
 
 
 def jetson_facts(*, root: Path = Path("/")) -> JetsonFacts:

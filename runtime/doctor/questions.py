@@ -84,7 +84,7 @@ def ask_onnxruntime(step: Step) -> Value:
     """What ONNX Runtime says that it was built with.
 
     Returns:
-        `version`, `providers`, `file` of the module; or `error`, with `absent`.
+        `version` and `providers`; or `error`, with `absent`.
     """
     step("import onnxruntime")
     from models.extras import import_onnxruntime
@@ -97,6 +97,30 @@ def ask_onnxruntime(step: Step) -> Value:
         }
     except Exception as error:  # a native library may raise anything on import
         absent = isinstance(error, ModuleNotFoundError) and error.name == "onnxruntime"
+        return {"error": telling_line(error), "absent": absent}
+
+
+def ask_openvino(step: Step) -> Value:
+    """Which devices OpenVINO finds.
+
+    Returns:
+        `version` and `devices`: full names by "CPU", "GPU", ...; or `error`, with `absent`.
+    """
+    step("import openvino")
+    try:
+        import openvino
+
+        step("look for devices with openvino")
+        core = openvino.Core()
+        return {
+            "version": str(openvino.__version__).split("-")[0],
+            "devices": {
+                str(name): str(core.get_property(name, "FULL_DEVICE_NAME"))
+                for name in core.available_devices
+            },
+        }
+    except Exception as error:  # a native library may raise anything on import
+        absent = isinstance(error, ModuleNotFoundError) and error.name == "openvino"
         return {"error": telling_line(error), "absent": absent}
 
 
@@ -156,7 +180,7 @@ def ask_pyav(step: Step) -> Value:
     """Versions of PyAV and FFmpeg, codecs, and whether a film written here can be read again.
 
     Returns:
-        `version`, `ffmpeg` (of libavcodec), `decoders` (those of `DECODERS` that it has), `encoder`
+        `version`, `libavcodec`, `decoders` (those of `DECODERS` that it has), `encoder`
         (of films), `frames` written and read again; or `error`.
     """
     step("import av")
@@ -214,6 +238,7 @@ QUESTIONS: dict[str, Callable[..., Value]] = {
     "core": ask_core,
     "backend": ask_backend,
     "onnxruntime": ask_onnxruntime,
+    "openvino": ask_openvino,
     "provider": ask_provider,
     "opencv": ask_opencv,
     "pyav": ask_pyav,

@@ -13,7 +13,7 @@ from runtime.doctor.pci import graphics_cards
 from runtime.doctor.place import Place
 
 _VENDORS = {"0x8086": "Intel", "0x1002": "AMD", "0x10de": "NVIDIA"}
-_INTEL = "0x8086"
+INTEL = "0x8086"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +73,7 @@ def node_facts(*, root: Path = Path("/")) -> NodeFacts:
             )
             for path, device in found
         ),
-        intel_cards=graphics_cards(root).count(_INTEL),
+        intel_cards=graphics_cards(root).count(INTEL),
     )
 
 
@@ -122,7 +122,7 @@ def node_findings(facts: NodeFacts, place: Place) -> Iterator[Finding]:
             fix=join_group(node.group, place) if node.group else "",
             facts=values,
         )
-    if facts.intel_cards and not any(node.vendor == _INTEL for node in facts.nodes):
+    if facts.intel_cards and not any(node.vendor == INTEL for node in facts.nodes):
         yield Finding(
             name="render node",
             status="note",

@@ -14,9 +14,11 @@ from runtime.doctor.child import Answer, answer_of, ask
 from runtime.doctor.diagnosis import Diagnosis, section
 from runtime.doctor.engines import backend_findings, last_words
 from runtime.doctor.finding import Finding
+from runtime.doctor.openvino_devices import device_findings
 from runtime.doctor.place import Place
 from runtime.doctor.providers import provider_findings, tried
 from runtime.doctor.questions import DECODERS, FILM_FRAMES
+from runtime.doctor.render_nodes import INTEL, Node, NodeFacts
 from runtime.doctor.software import core_findings, opencv_findings, pyav_findings
 
 BOX = Place(python="python", packages="apt")
@@ -116,6 +118,59 @@ def test_on_a_jetson_nothing_is_put_over_its_own_engine() -> None:
         _, two, _ = judged(RIGHT, answer, place=ORIN)
         assert "edgecls[" not in two.fix
         assert "onnxruntime-gpu --index-url" in two.fix
+
+
+OTHER_BUILD = Answer(
+    value={
+        "works": False,
+        "reason": "this onnxruntime 1.31.1 has no CUDAExecutionProvider",
+        "hint": "",
+        "absent": False,
+    }
+)
+
+
+def test_backends_for_gpus_are_missed_only_where_there_is_one() -> None:
+    answers, extras = {"cuda": OTHER_BUILD, "cpu": RIGHT}, {"cuda": "gpu", "cpu": "cpu"}
+    cuda, _, engine = backend_findings(answers, BOX, extras=extras)
+    assert (cuda.status, cuda.fix, engine.status) == ("note", "", "ok")
+    assert cuda.message.startswith("there is no NVIDIA GPU (this onnxruntime")
+    cuda, *_ = backend_findings(answers, replace(BOX, nvidia=True), extras=extras)
+    assert cuda.status == "warn"
+    assert cuda.fix == (
+        "python -m pip uninstall --yes onnxruntime && python -m pip install 'edgecls[gpu]'"
+    )
+    needed, *_ = backend_findings(answers, BOX, extras=extras, needed=("cuda",))
+    assert needed.status == "fail"
+
+
+def test_which_engine_to_install() -> None:
+    answers, extras = {"cuda": ABSENT, "cpu": ABSENT}, {"cuda": "gpu", "cpu": "cpu"}
+    *_, engine = backend_findings(answers, BOX, extras=extras)
+    assert engine.fix.endswith("'edgecls[cpu]'")
+    *_, engine = backend_findings(answers, replace(BOX, nvidia=True), extras=extras)
+    assert engine.fix.endswith("'edgecls[gpu]'")
+
+
+def test_devices_of_openvino() -> None:
+    cpu = Answer(value={"version": "2026.4.1", "devices": {"CPU": "Intel N100"}})
+    both = Answer(value={"version": "2026.4.1", "devices": {"CPU": "a", "GPU.0": "b"}})
+    node = Node(path="/dev/dri/renderD128", vendor=INTEL)
+    (found,) = device_findings(cpu, NodeFacts(), BOX)
+    assert (found.status, found.message) == ("ok", "OpenVINO 2026.4.1 finds CPU (Intel N100)")
+    (found,) = device_findings(cpu, NodeFacts(nodes=(node,)), BOX)
+    assert (found.status, found.fix) == ("note", "sudo apt-get install intel-opencl-icd")
+    (found,) = device_findings(both, NodeFacts(nodes=(node,)), BOX)
+    assert found.status == "ok"
+    closed = replace(node, usable=False)
+    (found,) = device_findings(cpu, NodeFacts(nodes=(closed,)), BOX)
+    assert found.status == "ok"
+    npu = replace(node, path="/dev/accel/accel0")
+    (found,) = device_findings(cpu, NodeFacts(nodes=(npu,)), BOX)
+    assert "not the Intel NPU" in found.message
+    assert (
+        list(device_findings(Answer(value={"error": "x", "absent": True}), NodeFacts(), BOX)) == []
+    )
 
 
 def test_no_backend_can_even_be_listed() -> None:

@@ -328,6 +328,15 @@ def test_a_jetson_without_its_libraries() -> None:
     assert len(list(jetson_findings(facts, inside, python=(3, 10)))) == 1
 
 
+@pytest.mark.parametrize(
+    ("kernel", "major"), [("5.15.148-tegra", 36), ("4.9.337-tegra", 32), ("5.99.1-tegra", 0)]
+)
+def test_a_container_on_a_jetson(kernel: str, major: int, tmp_path: Path) -> None:
+    """It sees neither the release nor the name of the board."""
+    facts = jetson_facts(root=tree(tmp_path, {"proc/sys/kernel/osrelease": kernel}))
+    assert (facts.present, facts.major) == (True, major)
+
+
 def test_an_old_jetson() -> None:
     facts = JetsonFacts(board="NVIDIA Jetson Nano", release="32.7.1", jetpack="4")
     (finding,) = jetson_findings(facts, ON_ORIN, python=(3, 10))

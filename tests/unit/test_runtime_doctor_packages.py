@@ -295,3 +295,13 @@ def test_standard_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     assert list(uses) == ["cache", "state", "data", "temporary"]
     assert uses["cache"] == tmp_path / "edgecls"
     assert folders_module.folder_size(tmp_path / "none") == 0
+
+
+def test_no_temporary_folder_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "gettempdir", none)
+    monkeypatch.setenv("TMPDIR", "/gone/away")
+    *_, (use, path, variable) = standard_folders()
+    assert (use, path, variable) == ("temporary", Path("/gone/away"), "TMPDIR")

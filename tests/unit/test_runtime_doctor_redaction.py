@@ -100,12 +100,12 @@ def test_all_of_a_diagnosis() -> None:
         name="x",
         status="warn",
         message="/home/alice is full",
-        fix="chown alice /home/alice",
+        fix="chown alice\x1b[2J /home/alice",
         facts={"paths": ["/home/alice/a", {"deep": "gate-7"}], "number": 3, "none": None},
     )
     told = redacted(Diagnosis(sections=(Section(title="t", findings=(finding,)),)), ALICE)
     (only,) = told.sections[0].findings
-    assert (only.message, only.fix) == ("~ is full", f"chown {USER} ~")
+    assert (only.message, only.fix) == ("~ is full", f"chown {USER} [2J ~")
     assert only.facts == {"paths": ["~/a", {"deep": HOST}], "number": 3, "none": None}
     json.dumps(dict(only.facts))
 
