@@ -24,9 +24,9 @@ def open_folder(uri: str, options: SourceOptions) -> FrameSource:
             for path in there
             if (is_video_name(path.name) or is_picture_name(path.name)) and path.is_file()
         ]
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise SourceError(
-            f"The folder {folder} cannot be read: {error.strerror or error}.",
+            f"The folder {folder} cannot be read: {getattr(error, 'strerror', None) or error}.",
             hint=f"ls -ld {folder}",
         ) from error
     if not found:

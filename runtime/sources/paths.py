@@ -10,7 +10,7 @@ def user_path(uri: str) -> Path:
     path = Path(uri)
     try:
         return path.expanduser()
-    except RuntimeError:
+    except (RuntimeError, ValueError):
         return path
 
 

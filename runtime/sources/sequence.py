@@ -42,7 +42,7 @@ def numbered_pictures(pattern: Path) -> tuple[PictureFile, ...]:
                 found[int(number[1])] = path
     except FileNotFoundError as error:
         raise SourceNotFound(f"There is no folder {pattern.parent}.") from error
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise SourceError(f"{pattern.parent} cannot be read: {error}.") from error
     if not found:
         raise SourceNotFound(

@@ -166,7 +166,7 @@ def test_any_text_names_something_or_is_an_error(
     tmp_path_factory: pytest.TempPathFactory, text: str
 ) -> None:
     # Below a folder of its own, so that it names no camera, and nothing of this machine.
-    for ending in ("", ".png", ".txt"):
+    for ending in ("", "/", "\0/", ".png", "\0/%d.png", ".txt"):
         with contextlib.suppress(SourceError):
             open_source(f"{tmp_path_factory.getbasetemp()}/none/{text}{ending}").close()
 
