@@ -16,7 +16,7 @@ from runtime.doctor.distributions import distribution_facts, distribution_findin
 from runtime.doctor.engines import backend_findings
 from runtime.doctor.environment import environment_findings
 from runtime.doctor.finding import Finding, Status
-from runtime.doctor.folders import folder_facts, folder_findings, standard_folders
+from runtime.doctor.folders import look_at_folders
 from runtime.doctor.jetson import jetson_facts, jetson_findings
 from runtime.doctor.memory import memory_facts, memory_findings
 from runtime.doctor.nvidia import nvidia_facts, nvidia_findings
@@ -115,8 +115,6 @@ def diagnose(*, needed: Sequence[str] = (), redaction: Redaction | None = None) 
                 f"There is no backend {name!r}.", hint=f"Backends: {', '.join(extras)}."
             )
     answers = _asked(tuple(extras))
-    folders = lambda: folder_findings(folder_facts(standard_folders()))  # noqa: E731
-    distributions = lambda: distribution_findings(distribution_facts(), place)  # noqa: E731
     sections = (
         section("System", lambda: system_findings(system_facts())),
         section(
@@ -130,7 +128,11 @@ def diagnose(*, needed: Sequence[str] = (), redaction: Redaction | None = None) 
             lambda: nvidia_findings(nvidia, place),
             lambda: node_findings(nodes, place),
         ),
-        section("Packages", lambda: core_findings(answers["core"], place), distributions),
+        section(
+            "Packages",
+            lambda: core_findings(answers["core"], place),
+            lambda: distribution_findings(distribution_facts(), place),
+        ),
         section(
             "Engines",
             lambda: backend_findings(
@@ -150,7 +152,7 @@ def diagnose(*, needed: Sequence[str] = (), redaction: Redaction | None = None) 
             lambda: pyav_findings(answers["pyav"], place),
             lambda: camera_findings(camera_facts(known=sys.platform == "linux"), place),
         ),
-        section("Folders", folders),
+        section("Folders", look_at_folders),
         section("Environment", lambda: environment_findings(os.environ)),
     )
     return redacted(

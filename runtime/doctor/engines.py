@@ -8,6 +8,7 @@ from typing import Any
 
 from runtime.doctor.child import Answer
 from runtime.doctor.finding import Finding
+from runtime.doctor.folders import ANOTHER_HOME
 from runtime.doctor.libraries import library_fix, missing_library
 from runtime.doctor.place import Place
 
@@ -139,6 +140,8 @@ def _load_fix(reason: str, answer: Answer, place: Place, *, hint: str) -> str:
     known = library_fix(missing_library(reason) or missing_library(answer.said), place)
     if known:
         return known
+    if "home directory" in reason:  # OpenVINO looks for one when it is imported
+        return ANOTHER_HOME
     if place.jetson_linux and "edgecls[" in hint:
         return place.onnxruntime()
     return place.here(hint)

@@ -14,6 +14,8 @@ from models.sizes import size_in_words
 from runtime.doctor.finding import Finding
 from runtime.doctor.place import quoted
 
+ANOTHER_HOME = "HOME=/folder/that/can/be/written edgecls …"
+
 SCARCE_BYTES = 200_000_000
 """Room for some models and their caches."""
 
@@ -65,6 +67,21 @@ def _temporary() -> Path:
         return Path(tempfile.gettempdir())
     except OSError:
         return Path(os.environ.get("TMPDIR") or "/tmp")
+
+
+def look_at_folders() -> Iterator[Finding]:
+    """Look at the folders of this user, and judge them."""
+    try:
+        folders = standard_folders()
+    except RuntimeError as error:  # such as a container that was given a bare user number
+        yield Finding(
+            name="home folder",
+            status="warn",
+            message=f"this user has none, so nothing can be remembered: {error}",
+            fix=ANOTHER_HOME,
+        )
+        return
+    yield from folder_findings(folder_facts(folders))
 
 
 def folder_facts(folders: Sequence[tuple[str, Path, str]]) -> list[FolderFacts]:

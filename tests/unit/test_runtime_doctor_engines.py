@@ -90,6 +90,15 @@ def test_none_is_installed() -> None:
         (ABSENT, "note", "is not installed", "python -m pip install 'edgecls[cpu]'"),
         (BROKEN, "warn", "libgomp.so.1", "sudo apt-get install libgomp1"),
         (
+            replace(
+                BROKEN,
+                value={**(BROKEN.value or {}), "reason": "Could not determine home directory"},
+            ),
+            "warn",
+            "home directory",
+            "HOME=",
+        ),
+        (
             CRASHED,
             "fail",
             "died with SIGSEGV at the step 'load the engine of backend cpu'; its last words: free",

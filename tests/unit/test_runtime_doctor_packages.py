@@ -297,6 +297,16 @@ def test_standard_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     assert folders_module.folder_size(tmp_path / "none") == 0
 
 
+def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> None:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(folders_module, "standard_folders", none)
+    (finding,) = folders_module.look_at_folders()
+    assert (finding.name, finding.status) == ("home folder", "warn")
+    assert finding.fix.startswith("HOME=")
+
+
 def test_no_temporary_folder_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     def none() -> str:
         raise FileNotFoundError(2, "No usable temporary directory found")
