@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -142,15 +143,26 @@ def _installed(found: metadata.Distribution) -> Installed | None:
     in_family = any(family.names.fullmatch(name) for family in FAMILIES)
     if not in_family and not SHOWN.fullmatch(name):
         return None
-    files = (found.files or ()) if in_family else ()
-    # Scripts lie elsewhere, and images are often made of site-packages alone.
-    lasting = [file for file in files if file.suffix != ".pyc" and file.parts[0] != ".."]
+    folder = Path(str(found.locate_file("")))
+    files = _recorded(found.read_text("RECORD") or "") if in_family else ()
     return Installed(
         name=name,
         version=str(found.version),
-        folder=str(found.locate_file("")).rstrip("/"),
-        files=len(lasting),
-        missing=sum(1 for file in lasting if not Path(str(file.locate())).exists()),
+        folder=str(folder),
+        files=len(files),
+        missing=sum(1 for file in files if not (folder / file).exists()),
+    )
+
+
+def _recorded(record: str) -> tuple[str, ...]:
+    """Files that a distribution brought, compiled modules and scripts apart.
+
+    Scripts lie in another folder, and images are often made of site-packages alone. From Python 3.12
+    on `Distribution.files` leaves out what is missing, so the record is read here.
+    """
+    paths = (row[0] for row in csv.reader(record.splitlines()) if row)
+    return tuple(
+        path for path in paths if not path.endswith(".pyc") and not path.startswith(("../", "/"))
     )
 
 
