@@ -157,8 +157,8 @@ def _installed(found: metadata.Distribution) -> Installed | None:
 def _recorded(record: str) -> tuple[str, ...]:
     """Files that a distribution brought, compiled modules and scripts apart.
 
-    Scripts lie in another folder, and images are often made of site-packages alone. From Python 3.12
-    on `Distribution.files` leaves out what is missing, so the record is read here.
+    Scripts lie in another folder, and images are often made of site-packages alone. The record is
+    read here because `Distribution.files` leaves out what is missing from Python 3.12 on.
     """
     paths = (row[0] for row in csv.reader(record.splitlines()) if row)
     return tuple(

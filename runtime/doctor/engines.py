@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
@@ -117,7 +118,10 @@ def _backend(name: str, answer: Answer, place: Place, *, extra: str) -> Finding:
         if name in NEED_NVIDIA and _OTHER_BUILD.search(reason):
             fix = f"{place.pip('uninstall', 'onnxruntime')} && {place.engine(extra)}"
         return Finding(name=title, status="warn", message=reason, fix=fix, facts=facts)
-    off = f"{value['max_rel_diff']:.1g} of the range"
+    difference = float(value["max_rel_diff"])
+    off = f"{difference:.1g} of the range"
+    if not math.isfinite(difference):
+        facts["max_rel_diff"] = None  # JSON has no word for it
     if not value.get("passed"):
         return Finding(
             name=title,

@@ -101,6 +101,7 @@ def join_group(group: str, place: Place) -> str:
 def node_findings(facts: NodeFacts, place: Place) -> Iterator[Finding]:
     """Judge them; nothing is found where there are none."""
     for node in facts.nodes:
+        name = node.path.rpartition("/")[2]
         vendor = _VENDORS.get(node.vendor, node.vendor or "unknown")
         kind = "NPU" if node.path.startswith("/dev/accel") else "GPU"
         driver = f", driver {node.driver}" if node.driver else ""
@@ -113,10 +114,10 @@ def node_findings(facts: NodeFacts, place: Place) -> Iterator[Finding]:
             "group": node.group,
         }
         if node.usable:
-            yield Finding(name="render node", status="ok", message=message, facts=values)
+            yield Finding(name=name, status="ok", message=message, facts=values)
             continue
         yield Finding(
-            name="render node",
+            name=name,
             status="warn",
             message=f"{message}: this user may not use it (group {node.group or 'unknown'})",
             fix=join_group(node.group, place) if node.group else "",
@@ -124,7 +125,7 @@ def node_findings(facts: NodeFacts, place: Place) -> Iterator[Finding]:
         )
     if facts.intel_cards and not any(node.vendor == INTEL for node in facts.nodes):
         yield Finding(
-            name="render node",
+            name="intel gpu",
             status="note",
             message="there is an Intel GPU, but no device file of it under /dev/dri",
             fix="docker run --device /dev/dri …" if place.container else "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -180,6 +181,13 @@ def test_devices_of_openvino() -> None:
     assert (
         list(device_findings(Answer(value={"error": "x", "absent": True}), NodeFacts(), BOX)) == []
     )
+
+
+def test_no_number_at_all() -> None:
+    nan = replace(WRONG, value={**(WRONG.value or {}), "max_rel_diff": float("nan")})
+    _, two, _ = judged(RIGHT, nan)
+    assert "off by nan of the range" in two.message
+    json.dumps(dict(two.facts), allow_nan=False)
 
 
 def test_no_backend_can_even_be_listed() -> None:

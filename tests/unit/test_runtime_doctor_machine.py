@@ -7,8 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from runtime.doctor.cameras import CameraFacts, camera_facts, camera_findings
+from runtime.doctor.engines import last_words
 from runtime.doctor.jetson import (
     JetsonFacts,
     installed_packages,
@@ -17,6 +20,7 @@ from runtime.doctor.jetson import (
     jetson_findings,
     linux_release,
 )
+from runtime.doctor.libraries import missing_library
 from runtime.doctor.memory import MemoryFacts, memory_facts, memory_findings
 from runtime.doctor.nvidia import (
     Gpu,
@@ -262,6 +266,7 @@ def test_render_nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "drivers/i915").mkdir(parents=True)
     (tmp_path / "sys/class/drm/renderD128/device/driver").symlink_to(tmp_path / "drivers/i915")
     gpu, npu = node_findings(node_facts(root=tmp_path), BOX)
+    assert (gpu.name, npu.name) == ("renderD128", "accel0")
     assert (gpu.status, gpu.message) == ("ok", "Intel GPU, /dev/dri/renderD128, driver i915")
     assert npu.message == "Intel NPU, /dev/accel/accel0"
     monkeypatch.setattr(os, "access", lambda *_: False)
@@ -397,6 +402,15 @@ def test_no_cameras(tmp_path: Path) -> None:
     assert (finding.status, "--device" in finding.fix) == ("note", True)
     (finding,) = camera_findings(CameraFacts(known=False), BOX)
     assert "cannot be listed on this system" in finding.message
+
+
+@given(st.text(alphabet="aR36#,.:-_ \n0189(release)REVISION\tfeatures", max_size=200))
+def test_whatever_files_and_programs_say(words: str) -> None:
+    parse_smi(words)
+    assert jetpack_of(linux_release(words), installed_packages(words)) is not None
+    cpu_flags(words)
+    assert missing_library(words) == ""
+    assert "\n" not in last_words(words)
 
 
 @pytest.mark.parametrize(
