@@ -10,14 +10,13 @@ from runtime.doctor.engines import crash_in_words, last_words
 from runtime.doctor.finding import Finding
 from runtime.doctor.libraries import library_fix, missing_library
 from runtime.doctor.place import Place
+from runtime.doctor.questions import NVIDIA_PROVIDERS
 
 NOT_TRIED = {
     "CPUExecutionProvider": "what backend cpu runs on",
     "AzureExecutionProvider": "calls a service on the network; never used here",
 }
 """Providers that are listed only, and why."""
-
-_NVIDIA = ("CUDAExecutionProvider", "TensorrtExecutionProvider", "NvTensorRTRTXExecutionProvider")
 
 
 def tried(providers: Answer) -> list[str]:
@@ -85,7 +84,7 @@ def _provider(name: str, answer: Answer, place: Place) -> Finding:
     library = missing_library(answer.said) or missing_library(str(value.get("reason", "")))
     value["missing_library"] = library
     why = f"{library} is missing" if library else last_words(answer.said) or str(value["reason"])
-    if name in _NVIDIA and not place.nvidia and not place.jetson_linux:
+    if name in NVIDIA_PROVIDERS and not place.nvidia and not place.jetson_linux:
         message = f"listed, but does not work: there is no NVIDIA GPU ({why})"
         return Finding(name=title, status="note", message=message, facts=value)
     return Finding(

@@ -24,6 +24,13 @@ CORE = ("numpy", "PIL", "pydantic", "yaml", "psutil", "platformdirs", "pooch", "
 """Modules that every installation has, those of videos apart."""
 
 
+NVIDIA_PROVIDERS = (
+    "CUDAExecutionProvider",
+    "TensorrtExecutionProvider",
+    "NvTensorRTRTXExecutionProvider",
+)
+
+
 def ask_core(step: Step) -> Value:
     """Which of the modules that are always installed load, with their versions.
 
@@ -137,6 +144,10 @@ def ask_provider(step: Step, name: str) -> Value:
     onnxruntime = import_onnxruntime()
     bundle = open_bundle(None)
     clips, _ = bundle.probe()
+    preload = getattr(onnxruntime, "preload_dlls", None)
+    if preload is not None and name in NVIDIA_PROVIDERS:
+        step("load CUDA and cuDNN")  # of wheels: ONNX Runtime does not find them by itself
+        preload()
     step(f"open a session with {name}")
     try:
         session = onnxruntime.InferenceSession(

@@ -28,6 +28,7 @@ from runtime.doctor.nvidia import (
     nvidia_facts,
     nvidia_findings,
     parse_smi,
+    run_smi,
 )
 from runtime.doctor.place import Place, container_kind, this_place
 from runtime.doctor.processor import (
@@ -212,6 +213,24 @@ def test_nvidia_smi_is_read() -> None:
         (Gpu(name="Orin (nvgpu)", memory_mib=None),),
     )
     assert parse_smi("No devices were found\n") == ("", ())
+
+
+@pytest.mark.parametrize(
+    ("script", "ran"),
+    [
+        ("echo NVIDIA L4, 23034, 550.54.15", (0, "NVIDIA L4, 23034, 550.54.15\n")),
+        ("echo broken >&2; exit 9", (9, "broken\n")),
+    ],
+)
+def test_nvidia_smi_is_run(
+    script: str, ran: tuple[int, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert run_smi() is None
+    program = tmp_path / "nvidia-smi"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    assert run_smi() == ran
 
 
 def test_no_nvidia(tmp_path: Path) -> None:
