@@ -19,8 +19,8 @@ from runtime.sampling_in_turn import SamplersInTurn
 from runtime.sources import FrameSource, repeats_live, unfinished
 
 QUEUED_FRAMES = 4
-"""Frames of a source that wait for the loop when there are several; a live one has its own queue
-behind these, which drops."""
+"""Frames of a file that wait for the loop when there are several sources; of a live one there is
+only one, as it has its own queue behind it, in which frames do not get old."""
 
 _JOIN_S = 10.0
 
@@ -266,16 +266,17 @@ class _ThreadedFeed(ClosesOnExit):
             self._put(number, error)
 
     def _put(self, number: int, arrival: Arrival | BaseException) -> bool:
-        """Queue it when there is room; False once the loop has ended."""
-        queue = self._queues[number]
+        """Queue it, and wait until there is room for the next; False once the loop has ended."""
+        queue, reader = self._queues[number], self._readers[number]
+        room = 1 if reader.source.live else QUEUED_FRAMES
         with self._changed:
-            self._changed.wait_for(lambda: self._stopping or len(queue) < QUEUED_FRAMES)
             if self._stopping:
-                self._readers[number].account.left += _is_frame(arrival)
+                reader.account.left += _is_frame(arrival)
                 return False
             queue.append(arrival)
             self._changed.notify_all()
-            return True
+            self._changed.wait_for(lambda: self._stopping or len(queue) < room)
+            return not self._stopping
 
 
 def _is_frame(arrival: Arrival | BaseException) -> bool:
