@@ -80,5 +80,5 @@ def _cuda_fix(library: str, place: Place) -> str:
     if place.jetson_linux:
         return place.system("nvidia-jetpack")
     if library.startswith(("libnvinfer", "libnvonnxparser")):
-        return place.pip("install", "tensorrt")
+        return f"{place.pip('install', 'tensorrt')}  # its tensorrt_libs into LD_LIBRARY_PATH"
     return place.pip("install", "'onnxruntime-gpu[cuda,cudnn]'")
