@@ -30,21 +30,26 @@ from edge_cli import (
     verify_cmd,
 )
 from models.errors import EdgeclsError, OutputError
+from models.plain_text import plain, shortened
 
 EXIT_BUG = 70
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 
 _DEBUG = "--debug"
-_CONTROL_CHARACTERS = dict.fromkeys((*range(32), *range(127, 160)), " ")
-
-
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def _abandon_stdout() -> None:
     """The interpreter flushes stdout once more at its end; let that go nowhere."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _PlainLines(logging.Formatter):
+    """A log that does not steer the terminal; only a traceback takes several lines."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        return plain(super().formatMessage(record))
 
 
 class _Group(TyperGroup):
@@ -97,11 +102,9 @@ def _global_options(
 ) -> None:
     """Put a video classifier trained in PaddlePaddle to work on an edge box."""
     levels = (logging.WARNING, logging.INFO, logging.DEBUG)
-    logging.basicConfig(
-        level=levels[min(verbose, 2)],
-        format="%(levelname).1s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_PlainLines("%(levelname).1s %(name)s: %(message)s"))
+    logging.basicConfig(level=levels[min(verbose, 2)], handlers=[handler])
 
 
 def build_app() -> typer.Typer:
@@ -200,4 +203,4 @@ def report(error: EdgeclsError) -> None:
 
 def _say(line: str) -> None:
     """Write one line; what files told may not steer the terminal."""
-    sys.stderr.write(line.translate(_CONTROL_CHARACTERS) + "\n")
+    sys.stderr.write(shortened(plain(line)) + "\n")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.errors import UsageError
+from models.plain_text import plain
 
 if TYPE_CHECKING:
     from edge_cli.run_request import RunRequest
@@ -42,6 +43,6 @@ def video_of(request: RunRequest, source: FrameSource, stack: ExitStack) -> Anno
 
 
 def say(line: str) -> None:
-    """Write a line to stderr."""
-    sys.stderr.write(f"{line}\n")
+    """Write a line to stderr; what files and servers told does not steer the terminal."""
+    sys.stderr.write(f"{plain(line)}\n")
     sys.stderr.flush()

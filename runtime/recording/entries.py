@@ -11,12 +11,11 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from models.bundle_file import Line
+from models.plain_text import plain
 from runtime.records import SourceCounts, SourceEvent, SourceEventKind
 
 LARGEST_SIDE = 16384
 """Of a picture, in pixels."""
-
-_CONTROLS = dict.fromkeys((*range(32), *range(127, 160)), " ")
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
 
@@ -183,11 +182,6 @@ class Ended(BaseModel):
 Entry: TypeAlias = Opening | Asked | Sized | Pictured | Happened | Ended
 
 _ENTRY: TypeAdapter[Entry] = TypeAdapter(Annotated[Entry, Field(discriminator="entry")])
-
-
-def plain(text: str) -> str:
-    """Text without control characters, as the log takes it."""
-    return text.translate(_CONTROLS)
 
 
 def lines_of(entries: Sequence[Entry]) -> bytes:

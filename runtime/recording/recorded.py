@@ -7,9 +7,10 @@ from collections.abc import Generator, Iterator
 from dataclasses import replace
 
 from models.errors import SourceError
+from models.plain_text import plain
 from models.version import edgecls_version
 from runtime.closing import ClosesOnExit
-from runtime.recording.entries import Answer, Asked, Counts, Ended, Happened, Opening, plain
+from runtime.recording.entries import Answer, Asked, Counts, Ended, Happened, Opening
 from runtime.recording.recorder import Recorder
 from runtime.records import Frame, SourceCounts, SourceEvent
 from runtime.sources.base import FrameSource, Wanted, only_frames

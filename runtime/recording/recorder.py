@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.errors import OutputError
+from models.plain_text import plain
 from models.sizes import size_in_words
 from runtime.outputs.line_file import cannot_write
-from runtime.recording.entries import Ended, Entry, Opening, plain
+from runtime.recording.entries import Ended, Entry, Opening
 from runtime.recording.recording_file import RecordingFile
 from runtime.records import Frame, SourceCounts
 

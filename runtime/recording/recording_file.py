@@ -7,9 +7,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from models.plain_text import plain
 from runtime.cpu import usable_cpus
 from runtime.raw_file import RawFile
-from runtime.recording.entries import Counts, Entry, Opening, Pictured, Sized, lines_of, plain
+from runtime.recording.entries import Counts, Entry, Opening, Pictured, Sized, lines_of
 from runtime.records import Frame, Picture, SourceCounts
 from runtime.video_coding import plain_errors
 
