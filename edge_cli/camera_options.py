@@ -97,6 +97,7 @@ class CameraRequest:
             UsageError: Something is out of range or no such thing, or there is no camera.
         """
         from runtime.sources import camera, csi
+        from runtime.sources.address import masked
         from runtime.sources.options import CameraOptions
 
         for name, value in (
@@ -109,7 +110,7 @@ class CameraRequest:
                 kind.claims(source) for kind in kinds for source in sources
             ):
                 raise UsageError(
-                    f"--camera-{name} is about cameras, and {', '.join(sources)} is none.",
+                    f"--camera-{name} is about cameras, and {', '.join(map(masked, sources))} is none.",
                     hint=f"Leave it out, or --source camera0 --camera-{name} {value}",
                 )
         if self.fps is not None and not 0 < self.fps <= _MOST_FPS:

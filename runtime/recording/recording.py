@@ -72,8 +72,7 @@ class Recording(ClosesOnExit):
         self._size: tuple[int, int] | None = None
         self._asked_s = float("-inf")
         self._last: Pictured | None = None
-        if not path.exists():
-            raise SourceNotFound(f"There is no recording {path}.", hint=_RECORD)
+        _check_there(path)
         try:
             self._container: Any = av.open(
                 str(path.absolute()), format="matroska", options={"protocol_whitelist": "file"}
@@ -223,6 +222,19 @@ class Recording(ClosesOnExit):
             f" {stored.entry.time_s:.3f} s, is not the one that was recorded.",
             hint=_RECORD,
         )
+
+
+def _check_there(path: Path) -> None:
+    try:
+        there, is_file = path.exists(), path.is_file()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise SourceError(f"{path} cannot be read: {reason}.", hint=_RECORD) from error
+    if not there:
+        raise SourceNotFound(f"There is no recording {path}.", hint=_RECORD)
+    if not is_file:
+        # To open a pipe would wait for its writer.
+        raise _no_recording(path)
 
 
 def _no_recording(path: Path) -> SourceError:

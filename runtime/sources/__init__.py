@@ -19,9 +19,10 @@ from runtime.sources import (
     sequence,
     wildcard,
 )
-from runtime.sources.address import masked, scheme_of
+from runtime.sources.address import masked, misspelt, scheme_of
 from runtime.sources.base import FrameSource, SourceKind, Wanted, only_frames
 from runtime.sources.options import SourceOptions
+from runtime.sources.paths import is_there
 from runtime.sources.replay import repeats_live, unfinished
 
 __all__ = [
@@ -85,6 +86,7 @@ def open_source(uri: str, options: SourceOptions | None = None) -> FrameSource:
         SourceError: It exists and cannot be used, or is a kind of stream that is not
             read here.
     """
+    _check_spelling(uri)
     kind = next(kind for kind in SOURCES if kind.claims(uri))
     if scheme_of(uri) is not None and kind not in (rtsp.SOURCE, http_video.SOURCE):
         raise SourceError(
@@ -92,3 +94,23 @@ def open_source(uri: str, options: SourceOptions | None = None) -> FrameSource:
             hint="Sources: " + ", ".join(kind.example for kind in SOURCES),
         )
     return kind.open(uri, options or SourceOptions())
+
+
+def _check_spelling(uri: str) -> None:
+    """Refuse what names nothing, and what was meant as an address before it passes for a file."""
+    name = uri
+    for prefix in (replay.PREFIX, realtime.PREFIX):
+        name = name.removeprefix(prefix)
+    if not name.strip():
+        raise SourceError(
+            f"{uri!r} names no source.",
+            hint="Sources: " + ", ".join(kind.example for kind in SOURCES),
+        )
+    if is_there(name):
+        return
+    shown = misspelt(name) if name == uri else masked(name) if scheme_of(name) else misspelt(name)
+    if shown is not None:
+        raise SourceError(
+            f"{shown} is neither a file nor an address that can be read so.",
+            hint="An address begins with rtsp:// or http://, and nothing goes before that.",
+        )

@@ -14,9 +14,11 @@ USER_VARIABLE = "EDGECLS_SOURCE_USER"
 PASSWORD_VARIABLE = "EDGECLS_SOURCE_PASSWORD"
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://")
-_AUTHORITY = re.compile(r"(://)([^/?#]*@|[^/?#]*:.*@)")
-"""User and password in front of the host. The second are those of somebody who did not encode a
-slash in the password: all up to the last "@" may be theirs."""
+_LOGIN = re.compile(r"(://)(.*:.*@|[^/?#]*@)", re.DOTALL)
+"""User and password in front of the host. All up to the last "@" may be theirs, where somebody
+did not encode a slash or another "@" in them."""
+_MISSPELT_LOGIN = re.compile(r"^(.*?(?://|\\\\))?.*:.*@", re.DOTALL)
+"""The same in what was meant as an address."""
 _SECRET = re.compile(
     r"((?:^|[^a-z])(?:user(?:name)?|usr|login|pass(?:word|wd)?|pwd|token|key|api_?key|auth|secret"
     r"|sig(?:nature)?)=)[^&#/\s]*",
@@ -27,9 +29,22 @@ _CONTROL = re.compile(r"[\x00-\x20\x7f]")
 
 def masked(uri: str) -> str:
     """An address fit for messages and logs: without user and password, wherever they stand."""
-    if _SCHEME.match(uri) is None:
+    if "://" not in uri:
         return uri
-    return _SECRET.sub(r"\1***", _AUTHORITY.sub(r"\1***@", uri, count=1))
+    return _SECRET.sub(r"\1***", _LOGIN.sub(r"\1***@", uri, count=1))
+
+
+def misspelt(uri: str) -> str | None:
+    """What was meant as an address and is none, fit for messages; None for anything else.
+
+    Args:
+        uri: As the user wrote it, and the name of nothing.
+    """
+    if scheme_of(uri) is not None:
+        return None
+    if _MISSPELT_LOGIN.match(uri):
+        return _SECRET.sub(r"\1***", _MISSPELT_LOGIN.sub(r"\1***@", uri, count=1))
+    return masked(uri) if "://" in uri else None
 
 
 def scheme_of(uri: str) -> str | None:

@@ -6,7 +6,6 @@ import logging
 import time
 from collections import deque
 from collections.abc import Iterator
-from pathlib import Path
 
 from models.errors import SourceError
 from runtime.closing import ClosesOnExit
@@ -15,6 +14,7 @@ from runtime.recording.recording import Recording, StoredPicture
 from runtime.records import Frame, SourceCounts, SourceEvent
 from runtime.sources.base import FrameSource, SourceKind, Wanted, only_frames
 from runtime.sources.options import SourceOptions
+from runtime.sources.paths import user_path
 
 logger = logging.getLogger(__name__)
 
@@ -170,7 +170,7 @@ def open_replay(uri: str, options: SourceOptions) -> FrameSource:
         SourceNotFound: There is no such file.
         SourceError: It is no recording.
     """
-    return ReplaySource(Recording(Path(uri.removeprefix(PREFIX)).expanduser()))
+    return ReplaySource(Recording(user_path(uri.removeprefix(PREFIX))))
 
 
 SOURCE = SourceKind(

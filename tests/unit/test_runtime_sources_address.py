@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from models.errors import SourceError
 from runtime.sources import open_source
-from runtime.sources.address import address_from_uri, masked, scheme_of
+from runtime.sources.address import address_from_uri, masked, misspelt, scheme_of
 
 
 @pytest.mark.parametrize(
@@ -29,11 +29,27 @@ def test_masked(uri: str, shown: str) -> None:
     assert masked(uri) == shown
 
 
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("rtsp:/me:s3cret@camera/live", "***@camera/live"),
+        (" rtsp://me:s3cret@camera/live", " rtsp://***@camera/live"),
+        ("me:s3/c@ret@camera/live", "***@camera/live"),
+        ("1http://camera/?token=s3cret", "1http://camera/?token=***"),
+        ("rtsp://me:s3cret@camera/live", None),
+        ("clips/a@b.mp4", None),
+        ("C:\\clips\\a.mp4", None),
+    ],
+)
+def test_what_was_meant_as_an_address(uri: str, shown: str | None) -> None:
+    assert misspelt(uri) == shown
+
+
 passwords = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=9)
 users = passwords.filter(lambda text: not set("/?#") & set(text))
 
 
-@given(user=users, password=passwords)
+@given(user=passwords, password=passwords)
 def test_whatever_stands_before_the_host_is_masked(user: str, password: str) -> None:
     assert masked(f"rtsp://{user}:{password}@camera:554/live") == "rtsp://***@camera:554/live"
 
