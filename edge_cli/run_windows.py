@@ -163,18 +163,26 @@ def run_windows(
     from edge_cli.run_sinks import open_sinks
     from edge_cli.summary import RunSummary
     from edge_cli.viewers import open_viewers
+    from runtime.opened_sources import open_sources
     from runtime.pipeline import FrameWatch, classify_streams
     from runtime.preprocess import Preparation
-    from runtime.sources import open_source, repeats_live
+    from runtime.sources import repeats_live
 
     card = bundle.card
     plan = ladder_plan(bundle, request, running, windows)
     with ExitStack() as stack:
-        sources = []
-        for asked in request.streams:
-            options = replace(asked.source_options, stopping=lambda: stop.received)
-            source = stack.enter_context(open_source(asked.source, options))
-            sources.append(recorded(source, asked.source, request.recording, stack))
+        opened = open_sources(
+            [
+                (asked.source, replace(asked.source_options, stopping=lambda: stop.received))
+                for asked in request.streams
+            ]
+        )
+        for source in opened:
+            stack.enter_context(source)
+        sources = [
+            recorded(source, asked.source, request.recording, stack)
+            for source, asked in zip(opened, request.streams, strict=True)
+        ]
         stop.then = lambda: _interrupt(sources)
         for source, cut in zip(sources, windows, strict=True):
             if source.live:
