@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 FIRST_WAIT_S = 0.5
-LONGEST_WAIT_S = 8.0
-"""Waits between attempts double from the first to the longest; each is cut by up to a half at
-random, so that a hundred boxes do not come back to a server at the same moment."""
+LONGEST_WAIT_S = 6.0
+"""Waits between attempts double from the first to the longest, which lets a camera be seen again
+within ten seconds of its return, connecting included; each is cut by up to a half at random, so
+that a hundred boxes do not come back to a server at the same moment."""
 
 
 class Outage:
@@ -48,7 +49,7 @@ class Outage:
             self._since_s = time_s
         if self._retries is not None and self._failed >= self._retries:
             return None
-        # Beyond 2^4 it is the longest anyway.
+        # Ten times doubled it is longer than the longest by far.
         wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(self._failed, 10))
         self._failed += 1
         return wait_s * (1 - self._chance() / 2)

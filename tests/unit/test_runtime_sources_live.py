@@ -187,7 +187,7 @@ def test_a_server_that_accepts_and_closes_is_waited_for_ever_longer(clock: StepC
         connection.fails(Unreachable("it closed the connection"))
     with live_source(device, clock):
         assert accepts[-1].idle.wait(WAIT_S)
-        assert clock.now_s - 100.0 == pytest.approx(0.5 + 1 + 2 + 4 + 8 + 8)
+        assert clock.now_s - 100.0 == pytest.approx(0.5 + 1 + 2 + 4 + 6 + 6)
         accepts[-1].ends()
 
 

@@ -9,7 +9,7 @@ from runtime.sources.outage import FIRST_WAIT_S, LONGEST_WAIT_S, Outage
 
 def test_waits_double_up_to_the_longest() -> None:
     outage = Outage(None, lambda: 0.0)
-    assert [outage.failed(float(i)) for i in range(7)] == [0.5, 1, 2, 4, 8, 8, 8]
+    assert [outage.failed(float(i)) for i in range(7)] == [0.5, 1, 2, 4, 6, 6, 6]
     lasting = [outage.lasting]
     assert outage.over(100.0) == 100.0
     lasting.append(outage.lasting)
@@ -20,7 +20,7 @@ def test_waits_double_up_to_the_longest() -> None:
 
 def test_chance_cuts_them_by_up_to_a_half() -> None:
     outage = Outage(None, lambda: 1.0)
-    assert [outage.failed(0.0) for _ in range(6)] == [0.25, 0.5, 1, 2, 4, 4]
+    assert [outage.failed(0.0) for _ in range(6)] == [0.25, 0.5, 1, 2, 3, 3]
 
 
 @pytest.mark.parametrize("retries", [0, 1, 5])
