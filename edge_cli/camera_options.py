@@ -109,8 +109,9 @@ class CameraRequest:
             if value is not None and not any(
                 kind.claims(source) for kind in kinds for source in sources
             ):
+                named = ", ".join(map(masked, sources))
                 raise UsageError(
-                    f"--camera-{name} is about cameras, and {', '.join(map(masked, sources))} is none.",
+                    f"--camera-{name} is about cameras, and {named} is none.",
                     hint=f"Leave it out, or --source camera0 --camera-{name} {value}",
                 )
         if self.fps is not None and not 0 < self.fps <= _MOST_FPS:
