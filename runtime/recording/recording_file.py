@@ -165,6 +165,7 @@ class RecordingFile:
         self._video = self._container.add_stream(name, rate=_TICKS, options=options)
         self._coder = self._video.codec_context
         _prepare(self._coder, width, height, pixels)
+        self._coder.framerate = Fraction(0)  # a reader takes it from the times
         self._log = self._container.add_mux_stream("subrip")
         self._log.time_base = Fraction(1, _TICKS)
         self._container.start_encoding()
