@@ -129,6 +129,35 @@ def test_the_same_as_on_the_command_line(tmp_path: Path, monkeypatch: pytest.Mon
     assert results[0] == results[1]
 
 
+@pytest.mark.parametrize("reuse", ["exact", "approx"])
+def test_streams_of_different_windows_share_no_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reuse: str
+) -> None:
+    """Each gives what it gives alone, in one batch with others or not."""
+    cuts = ((2.0, 0.5), (1.0, 0.1))
+    path = tmp_path / "shop.yml"
+    path.write_text(
+        "streams:\n" + "".join(f"- {{source: demo, window: {w}, stride: {s}}}\n" for w, s in cuts)
+    )
+    options = ("--format", "jsonl", "--reuse", reuse, *ENGINE)
+    done = called("run", "--streams", path, *options, monkeypatch=monkeypatch)
+    together = [json.loads(line) for line in done.out.splitlines()]
+    for number, (window_s, stride_s) in enumerate(cuts):
+        words = ("--window", window_s, "--stride", stride_s)
+        done = called("run", "--source", "demo", *words, *options, monkeypatch=monkeypatch)
+        alone = windows_of([json.loads(line) for line in done.out.splitlines()], 0)
+        found = windows_of(together, number)
+        assert [one["start_s"] for one in found] == [one["start_s"] for one in alone]
+        assert len(alone) > 5
+        for one, other in zip(found, alone, strict=True):
+            assert [scored["label"] for scored in one["top"]] == [
+                scored["label"] for scored in other["top"]
+            ]
+            assert [scored["probability"] for scored in one["top"]] == pytest.approx(
+                [scored["probability"] for scored in other["top"]], abs=1e-5
+            )
+
+
 def test_a_note_names_the_streams_that_it_is_about(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
