@@ -115,7 +115,10 @@ class RunRequest:
 
     def __post_init__(self) -> None:
         for stream in self.streams:
-            self._check_stream(stream)
+            try:
+                self._check_stream(stream)
+            except UsageError as error:
+                raise stream.mistaken(error) from None
         self._check_outputs()
         if self.sampling.whole:
             self._check_whole()
@@ -205,7 +208,7 @@ class RunRequest:
             )
 
     def _check_outputs(self) -> None:
-        """Refuse a file of two kinds, and options about outputs without any."""
+        """Refuse a file of two kinds, a folder of two limits, and options without outputs."""
         outputs = [stream.outputs for stream in self.streams]
         kinds: dict[Path, str] = {}
         for file in (file for one in outputs for file in one.files):
@@ -215,6 +218,15 @@ class RunRequest:
                     f"--output names {file.path} as {kind} and as {file.kind}.",
                     hint="Give each its own file.",
                 )
+        limits: dict[Path, int | None] = {}
+        for one in outputs:
+            if one.clips is not None:
+                limit = limits.setdefault(one.clips.absolute(), one.clips_limit_bytes)
+                if limit != one.clips_limit_bytes:
+                    raise UsageError(
+                        f"--record-limit is another for two streams with films in {one.clips}.",
+                        hint="Give each its own folder, or both the same limit.",
+                    )
         if self.fsync is not None and not kinds:
             raise UsageError("--fsync has no meaning without --output jsonl:FILE.")
         if self.queue_dir is not None and not any(one.webhooks or one.mqtt for one in outputs):

@@ -201,9 +201,19 @@ def test_a_note_names_the_streams_that_it_is_about(
             [],
             "--output names x as csv and as jsonl",
         ),
+        (
+            "defaults: {record-events: f}\n"
+            "streams:\n- {source: demo, record-limit: 1GB}\n- {source: demo}",
+            [],
+            "--record-limit is another for two streams with films in f",
+        ),
         ("streams: [{source: demo}]", ["--source", "demo"], "and so does --source"),
         ("streams: [{source: demo}, {source: demo}]", ["--save", "x.mp4"], "--save writes"),
-        ("streams: [{source: demo, gap: hold}]", ["--sampling", "windowed"], "--gap and --gap"),
+        (
+            "streams: [{source: demo, gap: hold}]",
+            ["--sampling", "windowed"],
+            "line 1: streams[0]: gap and gap-after are",
+        ),
         ("streams: [{source: demo}]", ["--fsync", "always"], "--fsync has no meaning"),
         ("streams: [{source: demo}]", ["--queue-dir", "q"], "--queue-dir has no meaning"),
     ],
