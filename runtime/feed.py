@@ -23,6 +23,7 @@ QUEUED_FRAMES = 4
 only one, as it has its own queue behind it, in which frames do not get old."""
 
 _JOIN_S = 10.0
+_LOOK_S = 0.1
 
 
 class Sampler(Protocol):
@@ -228,8 +229,9 @@ class _ThreadedFeed(ClosesOnExit):
 
     def take(self, streams: Collection[int], *, wait: bool) -> Arrival | None:
         with self._changed:
-            if wait:
-                self._changed.wait_for(lambda: any(self._queues[number] for number in streams))
+            # In pieces: a signal is handled between two of them, not within a wait without an end.
+            while wait and not any(self._queues[number] for number in streams):
+                self._changed.wait(_LOOK_S)
             for number in streams:
                 if self._queues[number]:
                     arrival = self._queues[number].popleft()

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from runtime.sources import FrameSource, SourceOptions, open_source
 
+_LOOK_S = 0.1
+
 
 def open_sources(asked: Sequence[tuple[str, SourceOptions]]) -> list[FrameSource]:
     """Open sources, each in a thread of its own.
@@ -38,7 +40,9 @@ def open_sources(asked: Sequence[tuple[str, SourceOptions]]) -> list[FrameSource
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        # In pieces: a signal is handled between two of them, not within a wait without an end.
+        while thread.is_alive():
+            thread.join(_LOOK_S)
     failures = [one for one in outcomes if isinstance(one, Exception)]
     sources = [one for one in outcomes if one is not None and not isinstance(one, Exception)]
     if failures:
