@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -21,7 +22,14 @@ from runtime.records import Clip, Frame
 from tests.cli.command import NEEDS_ENGINES, ROOT, environment
 from tests.cli.in_process import called
 from tests.cli.lasting import lasting
-from tests.stream_servers import COLOURS, RtspServer, SilentServer, colour_of, rtsp_missing
+from tests.stream_servers import (
+    COLOURS,
+    RtspServer,
+    SilentServer,
+    colour_of,
+    free_port,
+    rtsp_missing,
+)
 
 pytestmark = NEEDS_ENGINES
 
@@ -124,6 +132,34 @@ def test_a_server_that_is_killed_ten_times(tmp_path: Path, monkeypatch: pytest.M
     assert lasting(again) == lasting(done)
 
 
+def stopped(number: signal.Signals, uri: str, when: Callable[[str], bool], folder: Path) -> str:
+    """Run on two sources, send a signal once stderr says so; stdout and stderr of the run."""
+    errors = folder / "errors"
+    with errors.open("w") as stderr:
+        run = subprocess.Popen(
+            [sys.executable, "-m", "edge_cli", "run", *WITH, "--source", uri, "--source", uri],
+            cwd=ROOT,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )
+        until_s = time.monotonic() + WAIT_S
+        while not when(errors.read_text()) and time.monotonic() < until_s:
+            time.sleep(0.05)
+        time.sleep(0.2)
+        started_s = time.monotonic()
+        run.send_signal(number)
+        out, _ = run.communicate(timeout=WAIT_S)
+        took_s = time.monotonic() - started_s
+    err = errors.read_text()
+    assert run.returncode == 0, err
+    assert took_s < 2.0
+    assert err.splitlines()[-1].startswith("summary: 0 windows")
+    return out + err
+
+
 @pytest.mark.parametrize(
     ("number", "scheme", "answer"),
     [
@@ -136,26 +172,12 @@ def test_stopping_while_servers_say_nothing(
 ) -> None:
     server = SilentServer(answer)
     uri = f"{scheme}://me:s3cret@127.0.0.1:{server.port}/live"
-    errors = tmp_path / "errors"
-    with errors.open("w") as stderr:
-        run = subprocess.Popen(
-            [sys.executable, "-m", "edge_cli", "run", *WITH, "--source", uri, "--source", uri],
-            cwd=ROOT,
-            env=environment(),
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            text=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-        )
-        assert server.asked.wait(WAIT_S)
-        time.sleep(0.2)
-        started_s = time.monotonic()
-        run.send_signal(number)
-        out, _ = run.communicate(timeout=WAIT_S)
-        took_s = time.monotonic() - started_s
+    said = stopped(number, uri, lambda err: server.asked.is_set(), tmp_path)
     server.close()
-    err = errors.read_text()
-    assert run.returncode == 0, err
-    assert took_s < 2.0
-    assert err.splitlines()[-1].startswith("summary: 0 windows")
-    assert "s3cret" not in out + err
+    assert "s3cret" not in said
+
+
+def test_stopping_while_nobody_is_there(tmp_path: Path) -> None:
+    uri = f"rtsp://me:s3cret@127.0.0.1:{free_port()}/live"
+    said = stopped(signal.SIGINT, uri, lambda err: err.count("trying again") == 2, tmp_path)
+    assert "s3cret" not in said
