@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -77,7 +78,9 @@ def run(
     monkeypatch: pytest.MonkeyPatch, *words: object, failure: str = "", code: int = 0
 ) -> tuple[list[dict[str, Any]], str]:
     """Lines of JSON, and stderr."""
-    monkeypatch.setattr("runtime.sources.open_source", lambda uri, options: Camera(failure=failure))
+    monkeypatch.setattr(
+        "runtime.opened_sources.open_source", lambda uri, options: Camera(failure=failure)
+    )
     done = called(
         *("run", "--source", "camera0", "--backend", "cpu", "--precision", "fp32"),
         *("--format", "jsonl", *words),
@@ -160,3 +163,18 @@ def test_why_a_run_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     assert accounted(end)
     assert "summary: " in err
     assert "error: camera0 is gone." in err
+
+
+def test_a_full_disk_ends_the_film_and_not_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = iter([10**9] * 3)
+    monkeypatch.setattr(
+        "runtime.annotate.shutil.disk_usage", lambda folder: SimpleNamespace(free=next(free, 1000))
+    )
+    lines, err = run(monkeypatch, "--save", tmp_path / "all.mp4")
+    assert lines[-1]["reason"] == "ended"
+    assert "all.mp4 ends after 3.8 s: only 0.0 MB are left on that disk" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["all.mp4"]
+    with av.open(str(tmp_path / "all.mp4")) as film:
+        assert sum(1 for _ in film.decode(video=0)) == 96
