@@ -12,7 +12,7 @@ from typing import Any
 from calibration.clip_set import ClipSet, StoredClip
 from calibration.report import Recipe
 from models.errors import CalibrationError
-from models.extras import extra
+from models.extras import extra, import_openvino, without_openvino_telemetry
 from runtime.backends.openvino import shared_core
 from runtime.session import Tensor
 
@@ -24,8 +24,9 @@ def require_nncf() -> tuple[Any, Any]:
         MissingExtra: One of them is not installed.
     """
     with extra("int8", "Quantizing for OpenVINO"):
-        import nncf
-        import openvino
+        openvino = import_openvino()
+        with without_openvino_telemetry():
+            import nncf
     return nncf, openvino
 
 

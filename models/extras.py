@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -68,3 +69,32 @@ def import_onnxruntime() -> Any:
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     return importlib.import_module("onnxruntime")
+
+
+def import_openvino() -> Any:
+    """Import OpenVINO without its telemetry; see `without_openvino_telemetry`.
+
+    Raises:
+        ImportError: It is not installed or does not load; wrap the call in `extra`.
+    """
+    with without_openvino_telemetry():
+        return importlib.import_module("openvino")
+
+
+@contextmanager
+def without_openvino_telemetry() -> Iterator[None]:
+    """Keep `openvino_telemetry` from being imported by what is imported in the block.
+
+    OpenVINO reports to a web service that it was imported, NNCF that it quantizes, and both keep
+    an id of the user in `~/intel`. The only switch of theirs is a file in that folder; but
+    where the module is not installed they do without it.
+    """
+    name = "openvino_telemetry"
+    known = sys.modules.get(name)
+    sys.modules[name] = None  # type: ignore[assignment]  # as the import system marks the absent
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+        if known is not None:
+            sys.modules[name] = known

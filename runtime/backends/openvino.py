@@ -12,7 +12,6 @@ Choices, each measured on an 8-frame mobile network, batch 1, 2 threads, Sapphir
 
 from __future__ import annotations
 
-import importlib
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from models.card import ModelCard
-from models.extras import extra
+from models.extras import extra, import_openvino
 from models.stages import Stage
 from runtime.backends._engine import (
     closed,
@@ -62,14 +61,12 @@ def _probe() -> Probe:
             return ""
         return f"openvino {_release(openvino)} offers no {_DEVICE} device, only {devices}"
 
-    return probe_module(
-        lambda: importlib.import_module("openvino"), "openvino", extra=_EXTRA, check=check
-    )
+    return probe_module(import_openvino, "openvino", extra=_EXTRA, check=check)
 
 
 def _open(path: Path, card: ModelCard, options: SessionOptions) -> Session:
     with extra(_EXTRA, f"Backend {_NAME}"):
-        import openvino
+        openvino = import_openvino()
 
     if path.suffix != ".xml":  # OpenVINO's own format is its own to check
         check_graph(path, backend=_NAME)
@@ -82,7 +79,7 @@ def _open(path: Path, card: ModelCard, options: SessionOptions) -> Session:
 
 def _open_stage(path: Path, stage: Stage, options: SessionOptions) -> StageSession:
     with extra(_EXTRA, f"Backend {_NAME}"):
-        import openvino
+        openvino = import_openvino()
 
     check_graph(path, backend=_NAME)
     return OpenVinoStageSession(

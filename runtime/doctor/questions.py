@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from models.errors import EdgeclsError
+from models.extras import import_openvino
 from models.messages import telling_line
 
 Step = Callable[[str], None]
@@ -115,7 +116,7 @@ def ask_openvino(step: Step) -> Value:
     """
     step("import openvino")
     try:
-        import openvino
+        openvino = import_openvino()
 
         step("look for devices with openvino")
         core = openvino.Core()

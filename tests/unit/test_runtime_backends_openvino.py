@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,9 @@ from runtime.session import SessionOptions
 from tests.tiny_models import write_tiny_bundle
 
 openvino = pytest.importorskip("openvino")
+
+
+_CI = ("CI", "TF_BUILD", "JENKINS_URL", "NNCF_CI", "NNCF_DEV")
 
 
 @pytest.fixture
@@ -109,3 +113,21 @@ def test_signals_arrive_after_sessions_were_closed(tmp_path: Path) -> None:
         cwd=Path(__file__).parents[2],
     )
     assert (done.returncode, done.stdout.strip()) == (0, "1"), done.stderr
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from runtime.backends.openvino import BACKEND; assert BACKEND.probe().ok",
+        "from calibration.nncf_target import require_nncf; require_nncf()",
+    ],
+)
+def test_no_telemetry(code: str, tmp_path: Path) -> None:
+    """Telemetry of OpenVINO and NNCF shows as an id in the home folder."""
+    if "nncf" in code:
+        pytest.importorskip("nncf")
+    # In CI it is off by itself.
+    environment = {name: value for name, value in os.environ.items() if name not in _CI}
+    environment["HOME"] = str(tmp_path)
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+    assert not (tmp_path / "intel").exists()
