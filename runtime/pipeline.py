@@ -80,13 +80,18 @@ class _Lane:
         self._number = number
         self._watch = watch
         self._untold: list[Frame | SourceEvent] = []
-        self._begun = False
+        self._begun = self._silent = False
         self._newest_s = 0.0
 
     @property
     def stopped(self) -> bool:
         """Whether it is time to end, finished or not."""
         return self._watch.stopped()
+
+    @property
+    def awaited(self) -> bool:
+        """Whether others wait for its next window: its source is not live, and not silent."""
+        return not (self.source.live or self._silent)
 
     def arrived(self, arrival: Arrival) -> None:
         """Take a frame, an event, or the end.
@@ -98,11 +103,13 @@ class _Lane:
             self._end(arrival)
         elif arrival.event is not None:
             self._begun = True
+            self._silent = not arrival.event.delivers
             if self._turns is not None and arrival.event.begins_video:
                 self.clips.extend(self._turns.begin())
             self._untold.append(arrival.event)
         else:
             self._begun = True
+            self._silent = False
             self._frame(arrival)
         self.show()
 
@@ -163,9 +170,9 @@ class _Lane:
 def _next_batch(lanes: Sequence[_Lane], feed: Feed) -> list[tuple[int, Clip]]:
     """A clip of every stream that has one; empty when all have ended, or it is time to.
 
-    A file that has none yet is waited for. A live source is not, except when there is nothing
-    else to do. When it is time to end, what is complete is still given: which frames came then
-    says which windows there are, whenever the time came.
+    A file that has none yet is waited for. A live source is not, nor a pipe that has fallen silent,
+    except when there is nothing else to do. When it is time to end, what is complete is still
+    given: which frames came then says which windows there are, whenever the time came.
     """
     while True:
         idle = not any(lane.clips for lane in lanes)
@@ -174,7 +181,7 @@ def _next_batch(lanes: Sequence[_Lane], feed: Feed) -> list[tuple[int, Clip]]:
             if idle:
                 return []
             lacking = []
-        wait = idle or any(not lanes[number].source.live for number in lacking)
+        wait = idle or any(lanes[number].awaited for number in lacking)
         arrival = feed.take(lacking, wait=wait) if lacking else None
         if arrival is not None:
             lanes[arrival.stream].arrived(arrival)

@@ -309,3 +309,33 @@ def test_videos_of_one_stream_are_cut_one_by_one(card: ModelCard, beside: bool) 
     assert [p.resets for p in found] == [0] * 13
     # Each is told of behind the last window of the one before.
     assert told == [("1 of 3: 0.mp4", 0), ("2 of 3: 60.mp4", 6), ("3 of 3: 80.mp4", 7)]
+
+
+def test_a_pipe_that_has_fallen_silent_is_not_waited_for(card: ModelCard) -> None:
+    goes_on = threading.Event()
+
+    class Pipe(FakeSource):
+        def frames(self, wanted: Wanted | None = None) -> Iterator[Frame | SourceEvent]:
+            frames = super().frames(wanted)
+            for _ in range(5):
+                yield next(frames)
+            yield silent
+            assert goes_on.wait(10)
+            yield from frames
+
+    silent = SourceEvent(
+        kind="silent", text="nothing came", time_s=1.0, at_s=0.0, delivers=False, breaks=False
+    )
+    pipe = Pipe(grey_frames(60))
+    predictions = classified(
+        [sliding(pipe, card, SPEC), sliding(FakeSource(grey_frames(75)), card, SPEC)],
+        FakeSession(brightness),
+        card,
+    )
+    first = [next(predictions) for _ in range(9)]
+    # One of the pipe, at most, before it fell silent; then all of the file.
+    assert [p.index for p in first if p.stream == 1][:8] == list(range(8))
+    goes_on.set()
+    found = [*first, *predictions]
+    assert [p.index for p in found if p.stream == 0] == list(range(6))
+    assert [p.index for p in found if p.stream == 1] == list(range(9))
