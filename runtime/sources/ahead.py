@@ -124,8 +124,9 @@ class ReadAhead(ClosesOnExit):
             self._stopping = True
             self._waiting.clear()
             self._changed.notify_all()
-        if self._thread is not None:
-            self._thread.join()
+        # In pieces: a signal is handled between two of them, not within a wait without an end.
+        while self._thread is not None and self._thread.is_alive():
+            self._thread.join(_INTERRUPTED_S)
 
     def _want(self, wanted: Wanted | None) -> None:
         with self._changed:
