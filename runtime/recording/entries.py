@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from typing_extensions import Self
 
 from models.bundle_file import Line
 from models.plain_text import plain
@@ -17,9 +18,12 @@ from runtime.records import SourceCounts, SourceEvent, SourceEventKind
 LARGEST_SIDE = 16384
 """Of a picture, in pixels."""
 
+MOST_PIXELS = 1 << 26
+"""Of a picture: 67 million."""
+
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
 
-Seconds = Annotated[float, Field(allow_inf_nan=False)]
+Seconds = Annotated[float, Field(allow_inf_nan=False, ge=-1e15, le=1e15)]
 Count = Annotated[int, Field(ge=0, le=2**62)]
 Side = Annotated[int, Field(ge=1, le=LARGEST_SIDE)]
 
@@ -77,6 +81,12 @@ class Sized(BaseModel):
     entry: Literal["sized"] = "sized"
     width: Side
     height: Side
+
+    @model_validator(mode="after")
+    def _no_more_than_a_picture(self) -> Self:
+        if self.width * self.height > MOST_PIXELS:
+            raise ValueError(f"{self.width}x{self.height} is no size of a picture")
+        return self
 
 
 class Counts(BaseModel):

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
+from functools import partial
 
 from models.errors import SourceError
 from models.plain_text import plain
 from models.version import edgecls_version
 from runtime.closing import ClosesOnExit
-from runtime.recording.entries import Answer, Asked, Counts, Ended, Happened, Opening
+from runtime.recording.entries import Answer, Asked, Counts, Ended, Entry, Happened, Opening
 from runtime.recording.recorder import Recorder
 from runtime.records import Frame, SourceCounts, SourceEvent
 from runtime.sources.base import FrameSource, Wanted, only_frames
 
-_END_GRACE_S = 20.0
-_STOP_GRACE_S = 1.0
+_END_GRACE_S = 5.0
+_STOP_GRACE_S = 0.7
 
 
 def opening_of(source: FrameSource, name: str) -> Opening:
@@ -86,14 +87,14 @@ class RecordedSource(ClosesOnExit):
         def asked(time_s: float) -> bool:
             answer = wanted is None or wanted(time_s)
             word: Answer = "all" if wanted is None else "yes" if answer else "no"
-            self._recorder.note(Asked(time_s=time_s, answer=word))
+            self._note(lambda: Asked(time_s=time_s, answer=word))
             return answer
 
         try:
             for item in self._source.frames(asked):
                 self._told = self._source.counts
                 if isinstance(item, SourceEvent):
-                    self._recorder.note(Happened.of(item))
+                    self._note(partial(Happened.of, item))
                 elif not self._recorder.picture(item, self._told, stopping=self._stopping):
                     self._lost = 1
                     return
@@ -119,6 +120,12 @@ class RecordedSource(ClosesOnExit):
         ended = how.model_copy(update={"counts": Counts.of(self.counts)})
         stopped = how.how == "stopped"
         self._recorder.close(ended, grace_s=_STOP_GRACE_S if stopped else _END_GRACE_S)
+
+    def _note(self, entry: Callable[[], Entry]) -> None:
+        try:
+            self._recorder.note(entry())
+        except ValueError as error:  # a time that is none
+            self._recorder.give_up(str(error))
 
     def _stopping(self) -> bool:
         return self._interrupted or self._closed

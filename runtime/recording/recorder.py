@@ -132,6 +132,11 @@ class Recorder:
                 self._changed.notify_all()
         return True
 
+    def give_up(self, reason: str) -> None:
+        """Record nothing more, and complete what there is."""
+        with self._changed:
+            self._give_up(plain(reason))
+
     def close(self, ended: Ended, *, grace_s: float) -> None:
         """Complete the file with its last entry; what is not written by then is not in it.
 
@@ -145,7 +150,9 @@ class Recorder:
                     self._waiting.append(ended)
                 self._closing = True
                 self._changed.notify_all()
-        self._thread.join(grace_s)
+        until_s = time.monotonic() + grace_s
+        while self._thread.is_alive() and (left_s := until_s - time.monotonic()) > 0:
+            self._thread.join(min(left_s, _LOOK_S))  # in pieces: signals are handled in between
         if self._thread.is_alive():
             with self._changed:
                 self._give_up("there was no time to write the rest")
@@ -175,13 +182,13 @@ class Recorder:
                 self._write(item)
             except Exception as error:
                 # Whatever an encoder raises, the run goes on without it.
-                self._fail(str(getattr(error, "strerror", None) or error))
+                self.give_up(str(getattr(error, "strerror", None) or error))
         try:
             if self.cut:
                 self._file.note(Ended(how="cut", text=plain(self.cut)))
             self._file.close()
         except OSError as error:
-            self._fail(error.strerror or str(error))
+            self.give_up(error.strerror or str(error))
         with contextlib.suppress(OSError):
             self._bytes = self.path.stat().st_size
 
@@ -208,7 +215,7 @@ class Recorder:
         self._pictures, self._bytes = self._file.pictures, self._file.bytes
         if self._limit_bytes is not None and self._bytes >= self._limit_bytes:
             self.full = True
-            self._fail(f"it has reached {size_in_words(self._limit_bytes)}")
+            self.give_up(f"it has reached {size_in_words(self._limit_bytes)}")
 
     def _check_room(self) -> None:
         now_s = self._clock()
@@ -218,7 +225,3 @@ class Recorder:
         free = shutil.disk_usage(self.path.parent).free
         if free < LEAST_FREE_BYTES:
             raise OSError(None, f"only {size_in_words(free)} are left on its disk")
-
-    def _fail(self, reason: str) -> None:
-        with self._changed:
-            self._give_up(reason)

@@ -169,6 +169,15 @@ def test_a_disk_with_little_room_is_left_to_others(
     assert last.how == "cut"
 
 
+def test_a_time_that_is_none_ends_the_recording_and_not_the_run(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "a.mkv", opening())
+    frames = [shown(0, 0.0), shown(1, 1e18)]
+    with RecordedSource(FakeSource(frames), recorder) as recorded:
+        assert len(list(recorded)) == 2
+    assert "time_s" in recorder.cut
+    assert "\n" not in recorder.cut
+
+
 class _Gate:
     """Holds the encoder up until it is opened."""
 
@@ -212,7 +221,7 @@ def test_a_stop_is_not_held_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         for index in range(5)
     ]
     assert given[:2] == [True, True]
-    assert not given[-1]
+    assert False in given[2:]
     recorder.close(Ended(how="stopped"), grace_s=0.0)
     assert recorder.cut == "there was no time to write the rest"
     gate.open.set()

@@ -177,6 +177,7 @@ def test_entries_are_lines_of_json() -> None:
         b'{"entry":"asked","time_s":1,"answer":"perhaps"}',
         b'{"entry":"sized","width":0,"height":5}',
         b'{"entry":"sized","width":5,"height":99999999}',
+        b'{"entry":"sized","width":16384,"height":16384}',
         b'{"entry":"ended","how":"ended","text":"\\u001b[31m"}',
         b"\xff\xfe",
     ],
