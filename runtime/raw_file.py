@@ -24,6 +24,7 @@ class RawFile(io.RawIOBase):
 
     def __init__(self, path: Path) -> None:
         flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        self._handle = -1
         self._handle = os.open(path, flags, 0o644)
         self._failure: OSError | None = None
 
