@@ -1,8 +1,10 @@
-"""Memory: how much of it this process may still take."""
+"""Memory: how much of it this process may still take, and giving back what it does not use."""
 
 from __future__ import annotations
 
+import ctypes
 import re
+import sys
 from pathlib import Path
 
 from runtime.control_groups import group_folders, text
@@ -32,6 +34,20 @@ def available_bytes(*, root: Path = Path("/")) -> int | None:
         if room is not None:
             rooms.append(room + swap)
     return max(0, min(rooms))
+
+
+def give_back() -> None:
+    """Return memory that was freed to the system, where its C library can be told to (glibc).
+
+    What comes and goes in many threads, such as decoders, otherwise leaves holes that are kept: the
+    process seems to grow with each.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (OSError, AttributeError):  # another C library
+        return
 
 
 def _room_v2(folder: Path) -> int | None:

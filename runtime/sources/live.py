@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from models.errors import SourceError
 from runtime.closing import ClosesOnExit
+from runtime.memory import give_back
 from runtime.records import Frame, SourceCounts, SourceEvent
 from runtime.sources.base import Wanted, only_frames
 from runtime.sources.connection import (
@@ -291,6 +292,7 @@ class LiveSource(ClosesOnExit):
                 self._take(grabbed, unwanted)
         finally:
             connection.close()
+            give_back()
 
     def _may_block(self, may_s: float, what: str, unwanted: Unwanted) -> None:
         """A call follows that may not return."""
