@@ -9,6 +9,7 @@ import atexit
 import base64
 import functools
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -215,18 +216,24 @@ class HttpServer:
 
     Args:
         folder: Whose files it gives, too.
+        certificate: File with certificate and key, for HTTPS.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, *, certificate: Path | None = None) -> None:
         handler = type("Handler", (HttpHandler,), {"folder": folder})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
+        self._scheme = "http" if certificate is None else "https"
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self.port = int(self._server.server_address[1])
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def uri(self, name: str) -> str:
         """Address of one of its streams."""
-        return f"http://127.0.0.1:{self.port}/{name}"
+        return f"{self._scheme}://127.0.0.1:{self.port}/{name}"
 
     def close(self) -> None:
         """Take no more requests; those that are answered go on."""

@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 _COUNTED = frozenset({"mpjpeg", "mjpeg"})
 """Containers without times: FFmpeg counts the pictures as if there were 25 in a second."""
 _SINGLE = ("image2", "_pipe")
+_ANY_CERTIFICATE = {"tls_verify": "0"}
+"""Cameras have certificates of their own making. The default of FFmpeg differs by version."""
 _DAMAGED_IN_A_ROW = 20
 """Reads that may fail one after the other before the stream counts as lost."""
 
@@ -76,7 +78,7 @@ class NetworkConnection:
         try:
             self._container = av.open(
                 address.uri,
-                options={"protocol_whitelist": way.protocols, **way.options},
+                options={"protocol_whitelist": way.protocols, **_ANY_CERTIFICATE, **way.options},
                 timeout=(options.open_timeout_s, options.read_timeout_s),
                 **lenient(av.__version__),
             )

@@ -3,7 +3,9 @@ from __future__ import annotations
 import errno
 import itertools
 import re
+import shutil
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -121,6 +123,29 @@ def test_user_and_password(http: HttpServer, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("EDGECLS_SOURCE_PASSWORD", "p@ss/w:rd")
     with open_source(http.uri("secret.mjpg")) as source:
         next(iter(source))
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl to make one with")
+def test_a_certificate_of_its_own_making_is_taken(tmp_path: Path) -> None:
+    made = tmp_path / "camera.pem"
+    words = [
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=camera",
+        "-keyout",
+    ]
+    subprocess.run(["openssl", *words, made, "-out", made], check=True, capture_output=True)
+    server = HttpServer(certificate=made)
+    with open_source(server.uri("video.mjpg")) as source:
+        assert source.description.startswith("https://")
+        next(iter(source))
+    server.close()
 
 
 def test_nobody_there_is_tried_again_unless_told_otherwise() -> None:
