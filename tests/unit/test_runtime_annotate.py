@@ -355,45 +355,6 @@ def test_a_full_disk_ends_the_film_of_a_live_source(tmp_path: Path, suffix: str)
         assert next(film.decode(video=0)).width == 160
 
 
-def test_a_live_film_ends_whole_before_the_disk_is_full(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    free = [10**9]
-    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=free[0]))
-    with AnnotatedVideo(tmp_path / "out.mp4", 25.0, live=True) as video:
-        frames = [frame_at(at / 25, at, picture=grey(at)) for at in range(200)]
-        write_all(video, frames[:100])
-        assert video.ended == ""
-        free[0] = 5_000_000
-        write_all(video, frames[100:])
-        assert left_behind(tmp_path) == ["out.mp4"]  # already
-    assert video.ended == f"{tmp_path}/out.mp4 ends after 5.1 s: only 5.0 MB are left on that disk"
-    with open_source(str(tmp_path / "out.mp4")) as source:
-        assert sum(1 for _ in source) == 128
-
-
-def test_a_live_source_without_a_frame_is_no_error(tmp_path: Path) -> None:
-    with AnnotatedVideo(tmp_path / "out.mp4", 25.0, live=True) as video:
-        pass
-    assert "no frame" in video.ended
-    assert left_behind(tmp_path) == []
-
-
-def test_a_live_film_whose_place_is_taken_stays_as_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "out.mp4"
-    with AnnotatedVideo(path, 25.0, live=True) as video:
-        write_all(video, ramp(10))
-        path.mkdir()
-        monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=1))
-        write_all(video, list(ramp(50))[10:])
-    (folder, film) = sorted(left_behind(tmp_path), key=len)
-    assert folder == "out.mp4"
-    assert film.endswith(".part.mp4")
-    assert ".part.mp4: " in video.ended
-
-
 def test_target_that_became_a_folder(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     video = AnnotatedVideo(path, 25.0)
