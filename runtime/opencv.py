@@ -10,6 +10,13 @@ from runtime.records import Picture
 
 _SILENT = 0
 
+LARGEST_PIXELS = 1 << 26
+"""Of a picture that is read: 8192 x 8192, twice what 8K has. A file of a few kilobytes can state
+any size, and all its memory would be taken."""
+
+# OpenCV looks at it once, when it is loaded.
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(LARGEST_PIXELS))
+
 
 def quiet_opencv() -> None:
     """Keep OpenCV's and its FFmpeg's own chatter off stderr; called before the first capture.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from models.errors import SourceError
 from runtime.closing import ClosesOnExit
 from runtime.cpu import usable_cpus
+from runtime.opencv import LARGEST_PIXELS
 from runtime.records import Picture
 from runtime.rgb_pictures import RgbPictures
 from runtime.timestamps import plausible_fps
@@ -22,6 +23,12 @@ PLAYABLE = "Give a video file that a player can open, such as MP4, AVI, MKV or W
 
 DECODER_THREADS = 2
 """At most; more would take the processor from the model that waits for the frames."""
+
+LIMITS = {"max_pixels": str(LARGEST_PIXELS)}
+"""Options of every decoder, also of those with which FFmpeg looks what there is."""
+
+_POINTING = frozenset({"concat", "concatf", "dash", "hls", "imf", "rtp", "rtsp", "sdp", "vobsub"})
+"""Formats that are lists of other files, or of places in the network."""
 
 _COVER = 0x400
 """FFmpeg's `AV_DISPOSITION_ATTACHED_PIC`."""
@@ -65,11 +72,14 @@ class VideoFile(ClosesOnExit):
 
         self.path = path
         try:
-            # Absolute, so that a name such as "a:b.mp4" is not mistaken for a protocol, and
-            # nothing in the file can point to anywhere but files; nothing in a stream at all.
+            # Absolute, so that a name such as "a:b.mp4" is not mistaken for a protocol.
             self._container = av.open(
                 str(path.absolute()) if stream is None else stream,
-                options={"protocol_whitelist": "file" if stream is None else "pipe"},
+                options={
+                    "protocol_whitelist": "file" if stream is None else "pipe",
+                    "format_whitelist": _self_contained(),
+                    **LIMITS,
+                },
                 **lenient(av.__version__),
             )
         except (av.error.FFmpegError, OSError, ValueError) as error:
@@ -95,8 +105,15 @@ class VideoFile(ClosesOnExit):
                 hint="Convert it: ffmpeg -i IN -c:v libx264 OUT.mp4",
             )
         self._stream, self._codec = stream, stream.codec_context
+        if self._codec.width * self._codec.height > LARGEST_PIXELS:
+            raise SourceError(
+                f"{self.path} has pictures of {self._codec.width}x{self._codec.height}; up to"
+                f" {LARGEST_PIXELS // 10**6} million pixels are read.",
+                hint="Make it smaller: ffmpeg -i IN -vf scale=1280:-2 OUT.mp4",
+            )
         self._codec.thread_count = min(DECODER_THREADS, usable_cpus())
         self._codec.thread_type = "AUTO"
+        self._codec.options = LIMITS
         self._rgb = RgbPictures()
         self._open = True
         self._droppable = False
@@ -200,6 +217,13 @@ class VideoFile(ClosesOnExit):
         if self._open:
             self._open = False
             self._container.close()
+
+
+def _self_contained() -> str:
+    """All formats in which a file holds its own video: to open one must not open others."""
+    import av
+
+    return ",".join(sorted(av.formats_available - _POINTING))
 
 
 def shown_size(frame: VideoFrame) -> tuple[int, int]:

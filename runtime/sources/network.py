@@ -18,7 +18,7 @@ from runtime.sources.due_times import DueTimes
 from runtime.sources.network_errors import Attempt, no_video, single_picture, what_went_wrong
 from runtime.sources.options import SourceOptions
 from runtime.timestamps import plausible_fps
-from runtime.video_file import DECODER_THREADS, lenient
+from runtime.video_file import DECODER_THREADS, LIMITS, lenient
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame
@@ -78,7 +78,12 @@ class NetworkConnection:
         try:
             self._container = av.open(
                 address.uri,
-                options={"protocol_whitelist": way.protocols, **_ANY_CERTIFICATE, **way.options},
+                options={
+                    "protocol_whitelist": way.protocols,
+                    **LIMITS,
+                    **_ANY_CERTIFICATE,
+                    **way.options,
+                },
                 timeout=(options.open_timeout_s, options.read_timeout_s),
                 **lenient(av.__version__),
             )
@@ -102,6 +107,7 @@ class NetworkConnection:
         # Threads that decode whole frames at once would each add a frame of delay.
         self._codec.thread_type = "SLICE"
         self._codec.thread_count = min(DECODER_THREADS, usable_cpus())
+        self._codec.options = LIMITS
         self._rgb = RgbPictures()
         self._ends = way.ends and self._container.duration is not None
         self._timed = kind not in _COUNTED

@@ -13,6 +13,9 @@ from runtime.sources.paths import is_there, user_path
 from runtime.sources.pictures import PictureFile
 from runtime.sources.several import open_pictures
 
+_LONGEST_S = 1e8
+"""Three years: numbers that are further apart are no places in a video."""
+
 _NUMBER = re.compile(r"%(?:0(?P<digits>[1-9]))?d", re.ASCII)
 
 
@@ -62,6 +65,13 @@ def open_sequence(uri: str, options: SourceOptions) -> FrameSource:
     """
     pattern = user_path(uri)
     files = numbered_pictures(pattern)
+    length_s = files[-1].place / options.picture_fps
+    if length_s > _LONGEST_S:
+        raise SourceError(
+            f"The numbers of {pattern} are {files[-1].place} apart, which would be a video of"
+            f" {length_s:.3g} s at {options.picture_fps:g} pictures per second.",
+            hint=f"ls {pattern.parent}   (pictures of a folder need no numbers)",
+        )
     return open_pictures(files, title=pattern.name, options=options)
 
 
