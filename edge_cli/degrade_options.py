@@ -32,7 +32,7 @@ FallbackOption = Annotated[
     ),
 ]
 
-_TIME = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*(ms|s)")
+_TIME = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*(ms|s)", re.ASCII)
 _LEAST_MS, _MOST_MS = 1.0, 3_600_000.0
 
 

@@ -175,22 +175,26 @@ class _Mistake:
 
 
 def _first_mistake(text: SettingsText, error: ValidationError) -> UsageError:
-    mistakes = [_mistake(one) for one in error.errors(include_url=False)]
-    order = list(text.lines)
-    first = min(
-        mistakes, key=lambda one: order.index(one.location) if one.location in order else -1
-    )
-    more = len(mistakes) - 1
+    found = error.errors(include_url=False)
+    order = {location: place for place, location in enumerate(text.lines)}
+    # To say it in words takes time, of which there would be much for thousands of mistakes.
+    first = _mistake(min(found, key=lambda one: order.get(_location(one), -1)))
+    more = len(found) - 1
     others = f" (and {more} more mistake{'s' * (more > 1)})" if more else ""
     return UsageError(f"{text.where(first.location)} {first.message}{others}.", hint=first.hint)
 
 
+def _location(found: Any) -> Location:
+    location: Location = found["loc"]
+    return (*location, *found["ctx"]["at"]) if found["type"] == "place" else location
+
+
 def _mistake(found: Any) -> _Mistake:
     """One mistake that pydantic found, in our words."""
-    location: Location = found["loc"]
+    location = _location(found)
     kind, value = found["type"], found.get("input")
     if kind == "place":
-        return _Mistake(location=(*location, *found["ctx"]["at"]), message=found["ctx"]["what"])
+        return _Mistake(location=location, message=found["ctx"]["what"])
     if kind == "extra_forbidden":
         return _unknown(location)
     if kind == "missing":

@@ -25,6 +25,8 @@ Location: TypeAlias = tuple[str | int, ...]
 
 MAX_BYTES = 1 << 20
 
+_MOST_DOTS = 200
+_BETWEEN_KEYS = re.compile(r"[ ,=\[\]{}]")
 _NULLS = ("", "~", "null", "Null", "NULL")
 _TOML_LINE = re.compile(r"\s*\(at line (\d+), column \d+\)$")
 
@@ -95,6 +97,8 @@ def _toml(path: Path, text: str) -> SettingsText:
         import tomllib
     else:
         import tomli as tomllib
+    if _has_long_key(text):
+        raise UsageError(f"{path}: this is not TOML: a key of more than {_MOST_DOTS} parts.")
     try:
         return SettingsText(path=path, tree=_as_text(tomllib.loads(text)))
     except ValueError as error:
@@ -104,6 +108,12 @@ def _toml(path: Path, text: str) -> SettingsText:
         raise UsageError(
             f"{path}{line}: this is not TOML: {_TOML_LINE.sub('', message)}."
         ) from error
+
+
+def _has_long_key(text: str) -> bool:
+    """Whether a dotted key is so long that the reader, whose work grows as its cube, would hang."""
+    packed = " ".join(text.split()).replace(" .", ".").replace(". ", ".")
+    return any(word.count(".") > _MOST_DOTS for word in _BETWEEN_KEYS.split(packed))
 
 
 def _as_text(value: Any) -> Tree:
