@@ -5,6 +5,7 @@ Reads them as JSON, and writes a line of JSON about each.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import io
@@ -43,6 +44,7 @@ def play(cases: list[dict[str, Any]], *, at_once: int) -> Iterator[dict[str, Any
     built: Any = get_command(app.build_app())
     # It is always the same, and takes most of the time of a command.
     app.build_app = lambda: built
+    _warm_up()
     waiting = list(reversed(cases))
     running: dict[int, _Running] = {}
     while waiting or running:
@@ -57,6 +59,22 @@ def play(cases: list[dict[str, Any]], *, at_once: int) -> Iterator[dict[str, Any
         for pid, one in running.items():
             if time.monotonic() - one.started_s > one.case["limit_s"] + 2:
                 os.kill(pid, signal.SIGKILL)
+
+
+def _warm_up() -> None:
+    """Let everything be made that is made once, when a command is first run."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
+        streams = Path(folder) / "s.yml"
+        streams.write_text("streams: [{source: nope, top: 0}]")
+        for words in (
+            ("record", "-s", "nope", "-o", "nope"),
+            ("run", "--streams", str(streams)),
+            ("run", "--top", "x"),
+        ):
+            with contextlib.suppress(SystemExit):
+                app.main(list(words))
+    # What is there is not written to, and so shared by all.
+    gc.freeze()
 
 
 def _started(case: dict[str, Any]) -> tuple[int, _Running]:
@@ -127,8 +145,6 @@ def main() -> None:
     """Play what stdin asks for."""
     cases = json.load(sys.stdin)
     _load_libraries()
-    # What is there is not written to, and so shared by all.
-    gc.freeze()
     for told in play(cases, at_once=int(sys.argv[1])):
         print(json.dumps(told), flush=True)
 
