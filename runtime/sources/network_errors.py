@@ -18,6 +18,9 @@ _WORDS = {
     errno.ENETUNREACH: "no way to its network",
     errno.EIO: "the connection broke",
 }
+_USELESS = "what it says, or leads to, is nothing that is read here"
+_WORDS |= dict.fromkeys((errno.EINVAL, errno.EPERM, errno.EPROTONOSUPPORT), _USELESS)
+"""Also where it leads to a file of this machine, or to another protocol."""
 _NO_ANSWER = frozenset({errno.ETIMEDOUT, errno.EAGAIN})
 
 

@@ -52,8 +52,9 @@ def streams(hosts: dict[str, Host]) -> dict[str, Case]:
 def of_answers(
     streams: dict[str, Case], canary: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Outcome]:
+    again = answers.watched_on(streams.values())
     with watched(canary):
-        return play_all(tuple(streams.values()), tmp_path_factory.mktemp("answers"), at_once=16)
+        return play_all((*streams.values(), *again), tmp_path_factory.mktemp("answers"), at_once=16)
 
 
 def test_there_are_enough_of_them() -> None:
@@ -74,6 +75,16 @@ def test_hostile_answers(
     name: str, streams: dict[str, Case], of_answers: dict[str, Outcome]
 ) -> None:
     judge(streams[name], of_answers[name])
+
+
+@pytest.mark.parametrize("name", answers.TRIED_AGAIN)
+def test_what_may_be_mended_is_tried_again(
+    name: str, streams: dict[str, Case], of_answers: dict[str, Outcome]
+) -> None:
+    outcome = of_answers[f"{name}, again"]
+    judge(streams[name], outcome)
+    assert "trying again in" in outcome.err
+    assert "also when tried 1 more time." in outcome.err
 
 
 @pytest.mark.parametrize("name", FILES)

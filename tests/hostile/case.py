@@ -26,7 +26,7 @@ DOCUMENTED = frozenset(
     if isinstance(one, type) and issubclass(one, EdgeclsError)
 )
 _LONGEST_LINE = 2500
-_LARGEST_BYTES = 420 << 20
+_LARGEST_BYTES = 300 << 20
 """Of memory, what the libraries take included."""
 _DIRECTIONS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """They turn the writing round, so that a line reads as another one."""
