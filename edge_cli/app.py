@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import logging
 import os
 import signal
@@ -140,6 +141,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         arguments: What follows the program name; None for that of this process, which then ends.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up as after Ctrl-C
+    if arguments is None and isinstance(sys.stdout, io.TextIOWrapper):
+        # Names of files that are not UTF-8 go into results as the bytes that they are.
+        sys.stdout.reconfigure(errors="surrogateescape")
     try:
         _run(sys.argv[1:] if arguments is None else arguments)
     except SystemExit as ended:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from edge_cli.summary import latency_ms
+from models.plain_text import plain
 
 if TYPE_CHECKING:
     from runtime.degrade.news import DegradeNews
@@ -68,7 +69,8 @@ class TextLines:
 
     def __init__(self, header: RunHeader) -> None:
         self._width = min(_WIDEST_LABEL, max(map(len, header.labels)))
-        self._sources = short_names(header.sources) if len(header.sources) > 1 else ()
+        names = short_names(header.sources) if len(header.sources) > 1 else ()
+        self._sources = tuple(map(plain, names))
         self._resets: dict[int, int] = {}
 
     def opening(self) -> str:
@@ -119,7 +121,7 @@ class TextLines:
 
     def _note(self, prediction: Prediction) -> str:
         """Its video, where there are several, and what was not as usual on the grid."""
-        notes = [] if prediction.file is None else [prediction.file]
+        notes = [] if prediction.file is None else [plain(prediction.file)]
         if prediction.resets > self._resets.get(prediction.stream, 0):
             self._resets[prediction.stream] = prediction.resets
             notes.append("after a gap")

@@ -7,6 +7,8 @@ _DIRECTIONS = (0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 """They turn the writing round, so that a line reads as another one."""
 
 _UNFIT = dict.fromkeys((*range(32), *range(127, 160), *_BREAKS, *_DIRECTIONS), " ")
+_UNFIT |= dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
+"""Bytes of file names that are not UTF-8 come as these, and cannot be written."""
 
 
 def plain(text: str) -> str:

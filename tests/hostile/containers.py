@@ -199,6 +199,7 @@ def _folders() -> Iterator[tuple[str, str, dict[str, bytes]]]:
         "clip/",
         {"clip/a\x1b[2J\n.mp4": _NOISE, "clip/b\u202e.mp4": seeds.video("mp4")},
     )
+    yield "a name that is not UTF-8", "clip\udcff/", {"clip\udcff/1.png": good}
     yield "noise by pattern", "clip/*.png", bad
     yield "bombs by pattern", "clip/?.png", {"clip/1.png": bomb}
     yield "noise by number", "clip/%d.png", bad

@@ -18,6 +18,10 @@ def test_writing_is_not_turned_round() -> None:
     assert plain("a\u202e4pm.exe\x1b[2J") == "a 4pm.exe [2J"
 
 
+def test_what_is_not_utf_8_can_be_written() -> None:
+    assert plain("a\udcff.mp4") == "a\ufffd.mp4"
+
+
 def test_shortened() -> None:
     assert shortened("a" * 2000) == "a" * 2000
     assert shortened("b" + "a" * 5000 + "c", 10) == "baaaa ... aaaac"
