@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import platform
 import shlex
 import sys
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Literal
 
@@ -106,7 +106,8 @@ def this_place(
     )
     return Place(
         python=sys.executable,
-        has_pip=importlib.util.find_spec("pip") is not None,
+        # On the path alone: setuptools has a finder of its own for pip, which warns.
+        has_pip=PathFinder.find_spec("pip") is not None,
         packages=next((name for path, name in tools if (root / path).exists()), ""),
         root=hasattr(os, "geteuid") and os.geteuid() == 0,
         jetson_linux=jetson_linux,

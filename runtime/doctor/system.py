@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import platform
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 from models.version import edgecls_version
@@ -85,7 +85,7 @@ def _release_name(root: Path) -> str:
 
 def _home(package: str) -> str:
     """The folder that holds a package's folder."""
-    spec = importlib.util.find_spec(package)
+    spec = PathFinder.find_spec(package)
     places = list(spec.submodule_search_locations or ()) if spec else []
     return str(Path(places[0]).parent) if places else ""
 

@@ -40,7 +40,7 @@ def test_run_says_what_it_took_and_why(calibrated: Path) -> None:
     for measured in (True, False):
         done = edgecls("run", calibrated, *RUN, "--backend", "openvino")
         assert done.returncode == 0, done.stderr
-        header, window = map(json.loads, done.stdout.splitlines())
+        header, window, _ = map(json.loads, done.stdout.splitlines())
         graph = header["graph"]
         taken = graph["int8_speedup"] >= 1.05
         assert header["precision"] == ("int8" if taken else "fp32")
@@ -61,7 +61,7 @@ def test_a_precision_that_is_asked_for(
 ) -> None:
     words = ("--backend", backend, "--precision", precision)
     done = called("run", calibrated, *RUN, *words, monkeypatch=monkeypatch)
-    header, window = map(json.loads, done.out.splitlines())
+    header, window, _ = map(json.loads, done.out.splitlines())
     assert (header["precision"], header["backend"]) == (precision, backend)
     assert (header["graph"]["asked"], header["graph"]["int8_speedup"]) == (precision, None)
     assert window["top"][0]["label"] == "still"

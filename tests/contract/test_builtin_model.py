@@ -121,7 +121,7 @@ def test_demo_is_labelled_right(backend: str) -> None:
         timeout=120,
         env=environment(),
     )
-    _, *windows = map(json.loads, done.stdout.splitlines())
+    _, *windows, _ = map(json.loads, done.stdout.splitlines())
     schedule = demo_schedule()
     seen = set()
     for window in windows:

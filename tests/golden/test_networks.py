@@ -47,7 +47,7 @@ FAMILIES = {
     "tsm_r50_8f": "tsm",
     "tsn_r50_8f": "tsn",
 }
-LONG = {"pptsm_r101_8f", "pptsn_r50_8f", "tsm_r50_8f", "tsn_r50_8f"}
+LONG = {"pptsm_r50_8f", "pptsm_r101_8f", "pptsn_r50_8f", "tsm_r50_8f", "tsn_r50_8f"}
 """Networks whose conversion takes half a minute and more; narrow ones stand for them."""
 
 IN_PADDLE = sorted(LONG | {"pptsm_mv2_8f", "pptsm_mv3_8f"})

@@ -123,8 +123,9 @@ def test_the_newest_picture_wins(tmp_path: Path) -> None:
 
 def test_a_window_is_not_given_more_than_it_can_show(tmp_path: Path) -> None:
     with opened(tmp_path, ended=nothing, before="time.sleep(60)") as shown:
-        for value in range(3):  # one is on its way, and one waits
-            shown.frame(grey(value), 0)
+        shown.frame(grey(0), 0)
+        time.sleep(0.3)  # until it is on its way
+        shown.frame(grey(1), 0)
         assert shown.wants_frame(0)  # it may ask yet
         time.sleep(window.BEHIND_S * 1.5)
         assert not shown.wants_frame(0)
