@@ -8,8 +8,9 @@ BIN := $(VENV)/bin
 run: $(VENV)/.cpu
 	$(BIN)/edgecls run --source demo --changes
 
+# Two at a time: much of the time of the tests is waiting, and some of them measure time.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(VENV)/.dev
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/check

@@ -29,7 +29,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="forks, and reads /proc"),
 ]
 ROOT = Path(__file__).parents[2]
-COUNT = 150
+COUNT = 250
 
 
 def test_no_file_does_harm(tmp_path: Path) -> None:
