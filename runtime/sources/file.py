@@ -214,7 +214,8 @@ def _check_name(path: Path) -> None:
 
 def _check_readable(path: Path) -> None:
     try:
-        mode = path.stat().st_mode
+        facts = path.stat()
+        mode = facts.st_mode
         if stat.S_ISDIR(mode):
             raise SourceError(f"{path} is a folder, not a video file.", hint=PLAYABLE)
         if not stat.S_ISREG(mode):
@@ -223,8 +224,9 @@ def _check_readable(path: Path) -> None:
                 f"{path} is a pipe or device, not a video file.",
                 hint=f"A pipe is read as stdin: edgecls run --source - < {path}",
             )
+        # Of such as the system makes up while they are read, reading may never end.
         with path.open("rb") as stream:
-            head = stream.read(SNIFFED_BYTES)
+            head = b"" if facts.st_size == 0 else stream.read(SNIFFED_BYTES)
     except FileNotFoundError as error:
         raise SourceNotFound(
             f"There is no file {path}.",
