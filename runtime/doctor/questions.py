@@ -177,7 +177,11 @@ def ask_opencv(step: Step) -> Value:
         registry = cv2.videoio_registry
         return {
             "version": str(cv2.__version__),
-            "cameras": [registry.getBackendName(one) for one in registry.getCameraBackends()],
+            "cameras": [
+                registry.getBackendName(one)
+                for one in registry.getCameraBackends()
+                if registry.hasBackend(one)  # those listed may be plugins that are absent
+            ],
             "streams": [registry.getBackendName(one) for one in registry.getStreamBackends()],
         }
     except Exception as error:
