@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 
 from runtime.outputs.courier import Courier
@@ -19,3 +20,4 @@ if __name__ == "__main__":
         sys.stdout.write(f"{given}\n")
         sys.stdout.flush()
         number += 1
+        time.sleep(0.001)  # a full queue gives up its oldest, which is not what is tested here
