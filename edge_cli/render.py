@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from edge_cli.summary import latency_ms
 from models.plain_text import plain
@@ -39,29 +39,38 @@ class RunHeader:
     sources: tuple[str, ...]
 
 
-class Renderer(Protocol):
-    """A format of `edgecls run`."""
+class Renderer:
+    """A format of `edgecls run`: a line, with its newline, for all that a run tells.
+
+    What a format does not tell of is empty: of steps and sources, people hear on stderr.
+    """
 
     def opening(self) -> str:
-        """What comes first, with its newline; may be empty."""
+        """What comes first."""
+        return ""
 
     def window(self, prediction: Prediction) -> str:
-        """One line, with its newline."""
+        """A result."""
+        return ""
 
     def event(self, news: EventNews) -> str:
-        """One line, with its newline; empty in a format that has only windows."""
+        """The beginning or the end of an event."""
+        return ""
 
     def source_event(self, event: SourceEvent, stream: int) -> str:
-        """One line, with its newline; empty in a format that has none about sources."""
+        """What befell a source."""
+        return ""
 
     def ended(self, end: RunEnd) -> str:
-        """One line about the end of the run; empty in a format without such."""
+        """How the run ended."""
+        return ""
 
     def degraded(self, news: DegradeNews) -> str:
-        """One line, with its newline; empty in a format that has none about steps of the ladder."""
+        """A step of the ladder of `--max-latency`."""
+        return ""
 
 
-class TextLines:
+class TextLines(Renderer):
     """`   1.2-   2.2 s  pan left   97.1 %    12.0 ms  (zoom in 1.4 %)`.
 
     Of several sources, each line begins with the name of its own.
@@ -72,10 +81,6 @@ class TextLines:
         names = short_names(header.sources) if len(header.sources) > 1 else ()
         self._sources = tuple(map(plain, names))
         self._resets: dict[int, int] = {}
-
-    def opening(self) -> str:
-        """Nothing: the lines speak for themselves."""
-        return ""
 
     def window(self, prediction: Prediction) -> str:
         """One aligned line; what is variable in length comes last."""
@@ -107,18 +112,6 @@ class TextLines:
                 what += " (gap)" if event.ended == "reset" else " (end of the run)"
         return f"{where}{'':8}{time_s:7.1f} s  EVENT {event.label} {what}\n"
 
-    def source_event(self, event: SourceEvent, stream: int) -> str:
-        """Nothing: people are told on stderr."""
-        return ""
-
-    def ended(self, end: RunEnd) -> str:
-        """Nothing: the summary says it."""
-        return ""
-
-    def degraded(self, news: DegradeNews) -> str:
-        """Nothing: people are told on stderr."""
-        return ""
-
     def _note(self, prediction: Prediction) -> str:
         """Its video, where there are several, and what was not as usual on the grid."""
         notes = [] if prediction.file is None else [plain(prediction.file)]
@@ -134,7 +127,7 @@ class TextLines:
         return f"{shown:<{self._width}}"
 
 
-class JsonLines:
+class JsonLines(Renderer):
     """A header object, then one object per window; see docs/cli.md for the fields."""
 
     def __init__(self, header: RunHeader) -> None:
@@ -201,7 +194,7 @@ class JsonLines:
         return _json_line({"type": "degrade", **degrade_record(news)})
 
 
-class CsvRows:
+class CsvRows(Renderer):
     """A row of column names, then one row per window; empty cells where there is no value."""
 
     def __init__(self, header: RunHeader) -> None:
@@ -238,22 +231,6 @@ class CsvRows:
         cells += [None if prediction.reused is None else round(prediction.reused, 4)]
         return _csv_line([*cells, prediction.level, prediction.file])
 
-    def event(self, news: EventNews) -> str:
-        """Nothing: rows are windows."""
-        return ""
-
-    def source_event(self, event: SourceEvent, stream: int) -> str:
-        """Nothing: rows are windows."""
-        return ""
-
-    def ended(self, end: RunEnd) -> str:
-        """Nothing: rows are windows."""
-        return ""
-
-    def degraded(self, news: DegradeNews) -> str:
-        """Nothing: rows are windows."""
-        return ""
-
 
 class EventJsonLines(JsonLines):
     """A header object, then one object per beginning and end of an event."""
@@ -263,7 +240,7 @@ class EventJsonLines(JsonLines):
         return ""
 
 
-class EventCsvRows:
+class EventCsvRows(Renderer):
     """A row of column names, then one row per beginning and end of an event."""
 
     def __init__(self, header: RunHeader) -> None:
@@ -275,27 +252,11 @@ class EventCsvRows:
 
         return _csv_line(list(EVENT_FIELDS))
 
-    def window(self, prediction: Prediction) -> str:
-        """Nothing."""
-        return ""
-
     def event(self, news: EventNews) -> str:
         """One row."""
         from runtime.outputs.event_record import event_record
 
         return _csv_line(list(event_record(news).values()))
-
-    def source_event(self, event: SourceEvent, stream: int) -> str:
-        """Nothing: rows are events."""
-        return ""
-
-    def ended(self, end: RunEnd) -> str:
-        """Nothing: rows are events."""
-        return ""
-
-    def degraded(self, news: DegradeNews) -> str:
-        """Nothing: rows are events."""
-        return ""
 
 
 FORMATS: dict[str, Callable[[RunHeader], Renderer]] = {
