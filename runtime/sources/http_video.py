@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
-
-from runtime.sources.address import address_from_uri, scheme_of
+from runtime.sources.address import scheme_of
 from runtime.sources.base import FrameSource, SourceKind
-from runtime.sources.live import open_live
-from runtime.sources.network import NetworkConnection, Way
+from runtime.sources.network import Way, open_network
 from runtime.sources.options import SourceOptions
 
 _WAY = Way(
@@ -28,9 +25,7 @@ def open_http(uri: str, options: SourceOptions) -> FrameSource:
     Raises:
         SourceError: The address is wrong, the server refuses, or it gives no video.
     """
-    address = address_from_uri(uri)
-    connect = partial(NetworkConnection, address, _WAY, options)
-    return open_live(connect, name=address.shown, options=options)
+    return open_network(uri, _WAY, options)
 
 
 SOURCE = SourceKind(

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 from runtime.cpu import usable_cpus
 from runtime.records import Picture
 from runtime.rgb_pictures import RgbPictures
-from runtime.sources.address import Address
+from runtime.sources.address import Address, address_from_uri
+from runtime.sources.base import FrameSource
 from runtime.sources.connection import Grabbed, Unreachable, Unwanted
 from runtime.sources.due_times import DueTimes
+from runtime.sources.live import open_live
 from runtime.sources.network_errors import Attempt, no_video, single_picture, what_went_wrong
 from runtime.sources.options import SourceOptions
 from runtime.timestamps import plausible_fps
@@ -47,6 +49,22 @@ class Way:
     options: Mapping[str, str]
     protocols: str
     ends: bool = False
+
+
+def open_network(uri: str, way: Way, options: SourceOptions) -> FrameSource:
+    """Open an address of any kind.
+
+    Args:
+        uri: May hold user and password.
+        way: How its kind is read.
+        options: How sources are read.
+
+    Raises:
+        SourceError: The address is wrong, the server refuses, or it gives no video.
+    """
+    address = address_from_uri(uri)
+    connect = partial(NetworkConnection, address, way, options)
+    return open_live(connect, name=address.shown, options=options)
 
 
 class NetworkConnection:

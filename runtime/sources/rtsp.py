@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
-
-from runtime.sources.address import address_from_uri, scheme_of
+from runtime.sources.address import scheme_of
 from runtime.sources.base import FrameSource, SourceKind
-from runtime.sources.live import open_live
-from runtime.sources.network import NetworkConnection, Way
+from runtime.sources.network import Way, open_network
 from runtime.sources.options import SourceOptions
 
 _PROTOCOLS = "rtsp,rtsps,rtp,srtp,udp,tcp,tls,http,https,httpproxy,crypto"
@@ -25,7 +22,6 @@ def open_rtsp(uri: str, options: SourceOptions) -> FrameSource:
     Raises:
         SourceError: The address is wrong, or the server refuses.
     """
-    address = address_from_uri(uri)
     way = Way(
         options={
             "rtsp_transport": _TRANSPORTS[options.rtsp_transport],
@@ -36,8 +32,7 @@ def open_rtsp(uri: str, options: SourceOptions) -> FrameSource:
         },
         protocols=_PROTOCOLS,
     )
-    connect = partial(NetworkConnection, address, way, options)
-    return open_live(connect, name=address.shown, options=options)
+    return open_network(uri, way, options)
 
 
 SOURCE = SourceKind(
