@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+from runtime.raw_file import RawFile
+
 FRAGMENTED_MP4 = {
     "movflags": "frag_keyframe+empty_moov+default_base_moof",
     "frag_duration": "500000",  # microseconds
@@ -30,6 +32,22 @@ def plain_errors() -> Iterator[None]:
         raise OSError(error.errno, error.strerror) from error
     except ValueError as error:
         raise OSError(None, str(error)) from error
+
+
+@contextlib.contextmanager
+def finishing(file: RawFile) -> Iterator[None]:
+    """Close a file after what completes it, whatever that meets.
+
+    Raises:
+        OSError: The end could not be written, or something before it.
+    """
+    try:
+        with plain_errors():
+            yield
+    finally:
+        file.sync()
+        file.close()
+    file.check()
 
 
 def usable_codec() -> tuple[str, dict[str, str]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from runtime.raw_file import RawFile
 from runtime.records import Picture
-from runtime.video_coding import FRAGMENTED_MP4, coded_size, plain_errors, usable_codec
+from runtime.video_coding import FRAGMENTED_MP4, coded_size, finishing, plain_errors, usable_codec
 
 CONTAINERS: dict[str, tuple[str, dict[str, str]]] = {
     ".mp4": ("mp4", FRAGMENTED_MP4),
@@ -93,12 +93,7 @@ class VideoWriter:
         """
         if self._file.closed:
             return
-        try:
-            with plain_errors():
-                for packet in self._stream.encode():
-                    self._container.mux(packet)
-                self._container.close()
-        finally:
-            self._file.sync()
-            self._file.close()
-        self._file.check()
+        with finishing(self._file):
+            for packet in self._stream.encode():
+                self._container.mux(packet)
+            self._container.close()

@@ -11,7 +11,7 @@ from typing import Any
 from runtime.outputs.clip_ring import CodedPicture
 from runtime.raw_file import RawFile
 from runtime.records import Picture
-from runtime.video_coding import FRAGMENTED_MP4, plain_errors, usable_codec
+from runtime.video_coding import FRAGMENTED_MP4, finishing, plain_errors, usable_codec
 
 CLOCK = 90_000
 """Ticks per second of all times in the files."""
@@ -157,12 +157,7 @@ class ClipFile:
             OSError: The end could not be written; the file plays up to there.
         """
         try:
-            try:
-                with plain_errors():
-                    self._container.close()
-            finally:
-                self._file.sync()
-                self._file.close()
-            self._file.check()
+            with finishing(self._file):
+                self._container.close()
         finally:
             self._partial.replace(self.path)

@@ -12,7 +12,7 @@ from runtime.cpu import usable_cpus
 from runtime.raw_file import RawFile
 from runtime.recording.entries import Counts, Entry, Opening, Pictured, Sized, lines_of
 from runtime.records import Frame, Picture, SourceCounts
-from runtime.video_coding import plain_errors
+from runtime.video_coding import finishing, plain_errors
 
 TITLE = "edgecls recording"
 
@@ -129,18 +129,13 @@ class RecordingFile:
         """
         if self._file.closed:
             return
-        try:
-            with plain_errors():
-                if self._container is None:
-                    self._open(*_SIZE_OF_NONE)
-                if self._entries:
-                    self._tick += 1
-                    self._write_log()
-                self._container.close()
-        finally:
-            self._file.sync()
-            self._file.close()
-        self._file.check()
+        with finishing(self._file):
+            if self._container is None:
+                self._open(*_SIZE_OF_NONE)
+            if self._entries:
+                self._tick += 1
+                self._write_log()
+            self._container.close()
 
     def _resize(self, width: int, height: int) -> None:
         """Begin pictures of a size; all but the first have an encoder beside the container."""
