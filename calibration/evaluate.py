@@ -12,6 +12,7 @@ from calibration.heard import heard_warnings
 from calibration.text_file import printable
 from models.card import ModelCard
 from models.errors import SourceError
+from runtime.elapsed import since_ms
 from runtime.session import Session
 from runtime.views import Views
 from runtime.whole_file import WholeSampling, classify_whole
@@ -68,7 +69,7 @@ def _result(
     with heard_warnings() as heard:
         try:
             answer = _answer(entry, candidate)
-            elapsed_ms = (time.perf_counter() - started_s) * 1000.0
+            elapsed_ms = since_ms(started_s)
             other = None if reference is None else _answer(entry, reference)
         except SourceError as error:
             return ClipResult(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from models.errors import SourceError
 from runtime.bitstreams import BITSTREAMS, Bitstream
 from runtime.closing import ClosesOnExit
+from runtime.elapsed import since_ms
 from runtime.packets import PacketFacts, decoded_packets, presentation_order, stretches
 from runtime.records import Frame
 from runtime.timestamps import TimestampRepair
@@ -84,7 +85,7 @@ class ChosenFrames(ClosesOnExit):
                 index=position,
                 time_s=self.times_s[position],
                 arrived_s=arrived_s,
-                decode_ms=(time.perf_counter() - started_s) * 1000.0,
+                decode_ms=since_ms(started_s),
             )
             started_s = time.perf_counter()
         self.complete = not missing and not self._video.damaged

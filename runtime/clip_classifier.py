@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from models.card import ModelCard
 from runtime.decode import check_decoding, probabilities, top_labels
+from runtime.elapsed import since_ms
 from runtime.preprocess import Preparation
 from runtime.records import Clip, Frame, Latency, Prediction
 from runtime.session import Session
@@ -135,8 +136,3 @@ class ClipClassifier:
         decoding = Decoding(card=self.card, top_k=self.top_k, threshold=self.threshold)
         scores = np.asarray(np.mean(outputs, axis=0, dtype=np.float64))
         return decoding.prediction(clips[0], scores, latency)
-
-
-def since_ms(started_s: float) -> float:
-    """Milliseconds since a value of `time.perf_counter`."""
-    return (time.perf_counter() - started_s) * 1000.0

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from models.errors import SourceError
-from runtime.clip_classifier import since_ms
 from runtime.closing import Closeable, ClosesOnExit
+from runtime.elapsed import since_ms
 from runtime.frame_account import FrameAccount
 from runtime.preprocess import Preparation
 from runtime.records import Clip, Frame, SourceEvent

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.clip_classifier import since_ms
+from runtime.elapsed import since_ms
 from runtime.incremental import IncrementalSession, StreamClip
 from runtime.preprocess import Preparation
 from runtime.records import Clip

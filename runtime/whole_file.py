@@ -11,8 +11,9 @@ from typing import Literal
 from models.card import ModelCard
 from models.errors import SourceError, UsageError
 from models.spec import ClipSpec
-from runtime.clip_classifier import ClipClassifier, TimeSpent, since_ms
+from runtime.clip_classifier import ClipClassifier, TimeSpent
 from runtime.decode import check_decoding
+from runtime.elapsed import since_ms
 from runtime.preprocess import Preparation
 from runtime.records import Clip, Frame, Prediction
 from runtime.sampling import DENSE_SPAN, FrameInterval, dense_frames, segment_frames

@@ -13,6 +13,7 @@ from models.motion.demo import (
     demo_schedule,
 )
 from runtime.closing import ClosesOnExit
+from runtime.elapsed import since_ms
 from runtime.records import Frame, SourceCounts
 from runtime.sources.base import FrameSource, SourceKind, Wanted
 from runtime.sources.options import SourceOptions
@@ -61,7 +62,7 @@ class DemoSource(ClosesOnExit):
                 index=index,
                 time_s=time_s,
                 arrived_s=time.monotonic(),
-                decode_ms=(time.perf_counter() - started_s) * 1000.0,
+                decode_ms=since_ms(started_s),
             )
 
     def interrupt(self) -> None:

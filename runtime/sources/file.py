@@ -18,6 +18,7 @@ import numpy as np
 from models.errors import SourceError, SourceNotFound
 from runtime.chosen_frames import Choose, ChosenFrames, chosen_frames
 from runtime.closing import ClosesOnExit
+from runtime.elapsed import since_ms
 from runtime.records import Frame, SourceCounts
 from runtime.sources.ahead import Decoded, ReadAhead
 from runtime.sources.base import FrameSource, SourceKind, Wanted
@@ -59,7 +60,7 @@ class FileSource(ClosesOnExit):
         # How a picture is turned is known only from the first one.
         started_s = time.perf_counter()
         self._first = next(self._undecoded, None)
-        self._first_ms = _since_ms(started_s)
+        self._first_ms = since_ms(started_s)
         width, height = video.size if self._first is None else shown_size(self._first)
         self._ahead = ReadAhead(self._decoded(), name=video.path.name)
         self.fps = video.fps
@@ -135,13 +136,13 @@ class FileSource(ClosesOnExit):
             self._count += 1
             started_s = time.perf_counter()
             frame = next(self._undecoded, None)
-            decode_ms = _since_ms(started_s)
+            decode_ms = since_ms(started_s)
 
     def _converted(self, frame: VideoFrame, blank: Frame, skipped_ms: float) -> Frame:
         """The frame with its picture, and with all the time it took."""
         started_s = time.perf_counter()
         picture = self._video.picture(frame)
-        decode_ms = blank.decode_ms + skipped_ms + _since_ms(started_s)
+        decode_ms = blank.decode_ms + skipped_ms + since_ms(started_s)
         return replace(blank, picture=picture, decode_ms=decode_ms)
 
     def _check_end(self) -> None:
@@ -254,10 +255,6 @@ def is_text(head: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _since_ms(started_s: float) -> float:
-    return (time.perf_counter() - started_s) * 1000.0
 
 
 SOURCE = SourceKind(

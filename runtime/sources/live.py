@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from models.errors import SourceError
 from runtime.closing import ClosesOnExit
+from runtime.elapsed import since_ms
 from runtime.memory import give_back
 from runtime.records import Frame, SourceCounts, SourceEvent
 from runtime.sources.base import Wanted, only_frames
@@ -320,7 +321,7 @@ class LiveSource(ClosesOnExit):
         started_s = time.perf_counter()
         with _DriverErrors():
             picture = grabbed.picture()
-        decode_ms = grabbed.decode_ms + (time.perf_counter() - started_s) * 1000.0
+        decode_ms = grabbed.decode_ms + since_ms(started_s)
         seen: Sequence[SourceEvent] = ()
         if watch is not None and picture is not None and not unwanted():
             seen = watch.look(picture, time_s=time_s, at_s=self._around.now_s())

@@ -12,6 +12,7 @@ import numpy as np
 
 from models.errors import SourceError
 from runtime.closing import ClosesOnExit
+from runtime.elapsed import since_ms
 from runtime.opencv import quiet_opencv, rgb_from_bgr
 from runtime.records import Frame, Picture, SourceCounts
 from runtime.sources.ahead import Decoded, ReadAhead
@@ -116,7 +117,7 @@ class PictureSequence(ClosesOnExit):
             index=index,
             time_s=time_s,
             arrived_s=time.monotonic(),
-            decode_ms=(time.perf_counter() - started_s) * 1000.0,
+            decode_ms=since_ms(started_s),
             epoch=self._epoch,
         )
 

@@ -9,6 +9,7 @@ from functools import partial
 
 from models.errors import SourceError
 from runtime.closing import ClosesOnExit
+from runtime.elapsed import since_ms
 from runtime.records import Frame, SourceCounts
 from runtime.sources.ahead import Decoded, ReadAhead
 from runtime.sources.base import Wanted
@@ -88,5 +89,5 @@ class RawPictures(ClosesOnExit):
             index=index,
             time_s=time_s,
             arrived_s=arrived_s,
-            decode_ms=(time.perf_counter() - started_s) * 1000.0,
+            decode_ms=since_ms(started_s),
         )

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from models.errors import SourceError
 from runtime.closing import ClosesOnExit
+from runtime.elapsed import since_ms
 from runtime.recording.entries import Asked, Ended, Happened
 from runtime.recording.recording import Recording, StoredPicture
 from runtime.records import Frame, SourceCounts, SourceEvent
@@ -128,7 +129,7 @@ class ReplaySource(ClosesOnExit):
             index=stored.entry.index,
             time_s=stored.entry.time_s,
             arrived_s=time.monotonic(),
-            decode_ms=(time.perf_counter() - started_s) * 1000.0,
+            decode_ms=since_ms(started_s),
             epoch=stored.entry.epoch,
             file=stored.entry.file,
         )
