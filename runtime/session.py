@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +14,8 @@ from models.card import ModelCard
 from models.errors import UsageError
 from models.stages import Stage
 from runtime.closing import Closeable
+from runtime.placement import Placement
+from runtime.settings import Setting
 from runtime.stage_session import StageSession
 
 Tensor = NDArray[np.float32]
@@ -32,6 +34,10 @@ class Session(Closeable, Protocol):
     @property
     def engine(self) -> str:
         """Engine, version and device that really run, e.g. "openvino 2025.1 CPU"."""
+
+    @property
+    def placement(self) -> Placement:
+        """Where the nodes of the graph ran."""
 
     def run(self, clips: Tensor) -> Tensor:
         """Compute logits.
@@ -64,10 +70,18 @@ class SessionOptions:
     """What a caller may ask of any engine.
 
     Attributes:
-        threads: Threads for one inference; None for the CPUs this process may use.
+        threads: Threads of the engine; None for the CPUs this process may use.
+        device: Which device of the backend, e.g. "GPU.1", "NPU" (openvino), "1" (cuda, tensorrt);
+            None for the one that the backend takes by itself.
+        parallel: Threads that call `Session.run` at the same time, which is safe up to that
+            number; from 2 on the engine is tuned for throughput, not for the time of one run.
+        settings: What was asked of backends by name, as written; see `Backend.settings`.
     """
 
     threads: int | None = None
+    device: str | None = None
+    parallel: int = 1
+    settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +94,8 @@ class Backend:
         probe: Never raises.
         open: Loads a graph; raises `BackendError` or `MissingExtra`.
         open_stage: Loads a stage graph, likewise; None where the engine cannot run in stages.
+        settings: What `--backend-option` and the card may set.
+        provider: What the nodes of a graph run on when all is well, as `Placement` names it.
     """
 
     name: str
@@ -87,6 +103,8 @@ class Backend:
     probe: Callable[[], Probe]
     open: Callable[[Path, ModelCard, SessionOptions], Session]
     open_stage: Callable[[Path, Stage, SessionOptions], StageSession] | None = None
+    settings: tuple[Setting, ...] = ()
+    provider: str = "CPU"
 
 
 def check_input(clips: Tensor, card: ModelCard) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from models.errors import BackendError
 from runtime.closing import ClosesOnExit
 from runtime.cpu import CpuInfo
+from runtime.placement import Placement, all_on
 from runtime.session import Backend, Probe, Session, SessionOptions, Tensor
 
 INTEL = CpuInfo(vendor="intel", model="Intel(R) N100")
@@ -84,6 +85,10 @@ class EngineSession(ClosesOnExit):
     @property
     def engine(self) -> str:
         return f"{self._engine.name} 1.0 CPU"
+
+    @property
+    def placement(self) -> Placement:
+        return all_on("CPU")
 
     def run(self, clips: Tensor) -> Tensor:
         if self._engine.run_error is not None:

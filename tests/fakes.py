@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from runtime.closing import ClosesOnExit
+from runtime.placement import all_on
 from runtime.records import Frame, Picture, SourceCounts, SourceEvent
 from runtime.session import Tensor
 from runtime.sources import Wanted, only_frames
@@ -17,6 +18,7 @@ class FakeSession(ClosesOnExit):
 
     backend = "fake"
     engine = "fake 1.0 CPU"
+    placement = all_on("CPU")
 
     def __init__(self, fn: Callable[[Tensor], Tensor]) -> None:
         self._fn = fn

@@ -19,6 +19,7 @@ from runtime.backends._engine import (
 from runtime.batches import in_fixed_batches
 from runtime.closing import ClosesOnExit
 from runtime.cpu import usable_cpus
+from runtime.placement import Placement, all_on
 from runtime.session import Probe, SessionOptions, Tensor, check_input
 
 
@@ -62,10 +63,19 @@ def open_ort(
             f" {ends[0]} and {ends[1]}.",
             hint="Convert the model again: edgecls convert",
         )
-    device = provider.removesuffix("ExecutionProvider")
+    device = short_name(provider)
     return OrtSession(
-        session, card, backend=backend, engine=f"onnxruntime {onnxruntime.__version__} {device}"
+        session,
+        card,
+        backend=backend,
+        engine=f"onnxruntime {onnxruntime.__version__} {device}",
+        placement=all_on(device),
     )
+
+
+def short_name(provider: str) -> str:
+    """E.g. "CUDA" of "CUDAExecutionProvider"."""
+    return provider.removesuffix("ExecutionProvider")
 
 
 def ort_session(
@@ -137,8 +147,11 @@ def check_graph(path: Path, *, backend: str) -> None:
 class OrtSession(ClosesOnExit):
     """A `Session` on ONNX Runtime."""
 
-    def __init__(self, session: Any, card: ModelCard, *, backend: str, engine: str) -> None:
+    def __init__(
+        self, session: Any, card: ModelCard, *, backend: str, engine: str, placement: Placement
+    ) -> None:
         self._session = session
+        self._placement = placement
         self._card = card
         self._backend = backend
         self._engine = engine
@@ -157,6 +170,11 @@ class OrtSession(ClosesOnExit):
     def engine(self) -> str:
         """E.g. "onnxruntime 1.23.2 CPU"."""
         return self._engine
+
+    @property
+    def placement(self) -> Placement:
+        """Where the nodes ran."""
+        return self._placement
 
     def run(self, clips: Tensor) -> Tensor:
         """Compute logits; see `Session.run`.

@@ -32,6 +32,7 @@ from runtime.backends._ort import check_graph
 from runtime.batches import in_fixed_batches
 from runtime.closing import ClosesOnExit
 from runtime.cpu import allowed_cpus, usable_cpus
+from runtime.placement import Placement, all_on
 from runtime.session import Backend, Probe, Session, SessionOptions, Tensor, check_input
 from runtime.stage_session import StageSession
 
@@ -164,6 +165,11 @@ class OpenVinoSession(ClosesOnExit):
     def engine(self) -> str:
         """E.g. "openvino 2026.4.1 CPU"."""
         return self._engine
+
+    @property
+    def placement(self) -> Placement:
+        """All on the device, which is the only one of the compiled graph."""
+        return all_on(_DEVICE)
 
     def run(self, clips: Tensor) -> Tensor:
         """Compute logits; see `Session.run`.
