@@ -258,6 +258,8 @@ class ModelCard(BaseModel):
             was not looked at.
         variants: Graphs by precision and batch size; the first is fp32 with a free batch size
             (or with that of the source, where it is fixed).
+        settings: Options of backends by the name of the backend, under those of the command line,
+            e.g. `{"tensorrt": {"workspace_mib": "1024"}}`.
         probe: Stored inputs for `edgecls verify`.
         certificate: Proof of parity.
         provenance: Where the weights came from.
@@ -276,6 +278,7 @@ class ModelCard(BaseModel):
     graph: GraphFacts | None = None
     temporal: Temporal | None = None
     variants: Annotated[tuple[Variant, ...], Field(min_length=1)]
+    settings: dict[Line, dict[Line, Line]] = {}
     probe: Probe
     certificate: Certificate
     provenance: Provenance
@@ -325,7 +328,9 @@ class ModelCard(BaseModel):
 
     def to_json(self) -> str:
         """Serialise; the same card always gives the same text."""
-        return json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
+        unset = set() if self.settings else {"settings"}  # older versions know no such field
+        facts = self.model_dump(mode="json", exclude=unset)
+        return json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
 
 
 def printable(text: str) -> str:
