@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from models.errors import UsageError
+
+if TYPE_CHECKING:
+    from models.card import ModelCard
+    from runtime.session import SessionOptions
 
 Value = bool | int | str
 
@@ -105,3 +110,21 @@ def resolved(
                 f"Option {name} of backend {backend} is {text!r}; expected {setting.expected}."
             ) from None
     return values
+
+
+def asked_of(
+    backend: str, settings: Sequence[Setting], card: ModelCard, options: SessionOptions
+) -> dict[str, Value]:
+    """What the card sets of a backend, and over it what the options do; see `resolved`.
+
+    Args:
+        backend: Name of the backend.
+        settings: What it lets be set.
+        card: Of the model.
+        options: As asked for.
+
+    Raises:
+        UsageError: The backend has no such setting, or it does not take such a value.
+    """
+    layers = card.settings.get(backend, {}), options.settings.get(backend, {})
+    return resolved(backend, settings, *layers)

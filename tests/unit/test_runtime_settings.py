@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from models.errors import UsageError
-from runtime.settings import count, one_of, resolved, switch
+from runtime.session import SessionOptions
+from runtime.settings import asked_of, count, one_of, resolved, switch
+from tests.tiny_models import write_tiny_bundle
 
 SETTINGS = (
     switch("graph", default="on", about="."),
@@ -47,3 +51,11 @@ def test_a_backend_without_settings_says_so() -> None:
     with pytest.raises(UsageError) as caught:
         resolved("x", (), {"graph": "on"})
     assert caught.value.hint == "It has none."
+
+
+def test_options_go_over_the_card(tmp_path: Path) -> None:
+    of_card = {"x": {"streams": "2", "graph": "off"}, "y": {"streams": "3"}}
+    card = write_tiny_bundle(tmp_path).card.model_copy(update={"settings": of_card})
+    options = SessionOptions(settings={"x": {"graph": "on"}, "y": {"precision": "f16"}})
+    assert asked_of("x", SETTINGS, card, options) == {"streams": 2, "graph": True}
+    assert asked_of("z", SETTINGS, card, options) == {}
