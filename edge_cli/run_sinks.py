@@ -129,6 +129,11 @@ class RunSinks:
             given_up = "given up: " if event.kind == "gave_up" else ""
             say(f"{name}: {given_up}{event.text.removeprefix(f'{name}: ')}")
 
+    def source_ended(self, stream: int) -> None:
+        """Tell who looks at a source that nothing comes of it any more."""
+        for viewer in self._viewers:
+            viewer.source_ended(stream)
+
     def degraded(self, news: DegradeNews) -> None:
         """Tell a step of the ladder."""
         for output in self._outputs:

@@ -1,7 +1,8 @@
-"""Outputs of a run that take pictures: the page, windows, the film of `--save`."""
+"""Outputs of a run that see its frames: the page, windows, the film of `--save`, a service."""
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -65,6 +66,9 @@ class SavedVideo:
         """
         self._video.write(frame, self._newest)
 
+    def source_ended(self, stream: int) -> None:
+        """The run ends with its only source."""
+
     def close(self, *, grace_s: float) -> None:
         """The film is complete only when the run has ended well, which is known later."""
 
@@ -82,7 +86,7 @@ def open_viewers(
     stop: StopRequest,
     stack: ExitStack,
 ) -> tuple[FrameOutput, ...]:
-    """Open those that were asked for.
+    """Open those that were asked for, and who tells a service manager, where there is one.
 
     Args:
         request: As asked for.
@@ -97,6 +101,8 @@ def open_viewers(
         OutputError: No film can be written there; the port of the page is taken; no display.
         MissingExtra: The extra `serve` is not installed, or OpenCV has no windows.
     """
+    from runtime.service.output import service_output
+
     viewers: list[FrameOutput] = []
     video = video_of(request, sources[0], stack)
     if video is not None:
@@ -110,4 +116,7 @@ def open_viewers(
 
         windows = Windows([stream.name for stream in streams], top_k=header.top_k, ended=stop.ask)
         viewers.append(stack.enter_context(windows))
+    service = service_output(os.environ, [stream.name for stream in streams])
+    if service is not None:
+        viewers.append(stack.enter_context(service))
     return tuple(viewers)

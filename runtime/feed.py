@@ -81,12 +81,14 @@ class FrameWatch:
             called in the thread that reads the source.
         on_event: Called with what befalls a source and the number of its stream, in its place
             among the frames.
+        on_end: Called with the number of a stream whose source has ended.
         stopped: Whether to end without the windows that the ends of the sources would complete.
     """
 
     on_frame: Callable[[Frame, int], None]
     wants: Callable[[int], bool] = lambda stream: True
     on_event: Callable[[SourceEvent, int], None] = lambda event, stream: None
+    on_end: Callable[[int], None] = lambda stream: None
     stopped: Callable[[], bool] = lambda: False
 
 

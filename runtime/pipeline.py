@@ -165,6 +165,7 @@ class _Lane:
                     breaks=True,
                 )
             )
+        self._watch.on_end(self._number)
 
 
 def _next_batch(lanes: Sequence[_Lane], feed: Feed) -> list[tuple[int, Clip]]:

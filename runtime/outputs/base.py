@@ -87,3 +87,6 @@ class FrameOutput(Output, Protocol):
 
     def frame(self, frame: Frame, stream: int) -> None:
         """Take a frame, be it wanted or not; its picture must not change afterwards."""
+
+    def source_ended(self, stream: int) -> None:
+        """Nothing comes of a source any more; others may go on."""

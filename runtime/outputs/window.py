@@ -137,6 +137,9 @@ class Windows(ClosesOnExit):
     def ended(self, end: RunEnd) -> None:
         """Windows close with the run."""
 
+    def source_ended(self, stream: int) -> None:
+        """Its last picture stays."""
+
     def wants_frame(self, stream: int) -> bool:
         """Whether the display keeps up; sources may ask for several frames ahead."""
         with self._changed:

@@ -55,6 +55,9 @@ class PageOutput(ClosesOnExit):
         """Show a frame."""
         self.board.frame(frame, stream)
 
+    def source_ended(self, stream: int) -> None:
+        """Its last picture stays."""
+
     def wants_frame(self, stream: int) -> bool:
         """Whether it is time for another picture."""
         return self.board.wants_frame(stream)
