@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from calibration.heard import heard_warnings
 from models.errors import SourceError
+from runtime.heard import heard_warnings
 from runtime.sampling import FrameInterval
 from runtime.sources import open_source
 

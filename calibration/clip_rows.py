@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from calibration.folders import folders_in
 from calibration.list_lines import LineProblem, ListLine, looks_like_frame_folders, parse_lines
 from calibration.text_file import printable, read_text
-from calibration.video_files import folders_in, videos_below
 from models.errors import DatasetError, SourceError, SourceNotFound
 from runtime.file_names import is_video_name
 from runtime.sources import SOURCES
 from runtime.sources.address import masked
+from runtime.video_folder import videos_below
 
 ClipKind = Literal["demo", "file", "glob", "folder", "class folders", "list"]
 """Forms in which clips are given."""

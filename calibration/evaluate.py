@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from calibration.clip_list import ClipEntry, ClipList
 from calibration.eval_results import TOP_K, Answer, ClipResult
-from calibration.heard import heard_warnings
 from calibration.text_file import printable
 from models.card import ModelCard
 from models.errors import SourceError
 from runtime.elapsed import since_ms
+from runtime.heard import heard_warnings
 from runtime.session import Session
 from runtime.views import Views
 from runtime.whole_file import WholeSampling, classify_whole

@@ -82,14 +82,34 @@ def classify_whole(
     classifier = ClipClassifier(
         session=session, card=card, preparation=preparation, top_k=top_k, threshold=threshold
     )
-    positions = partial(_positions, clip=card.clip, sampling=sampling)
+    clips, spent = clips_of(source_uri, preparation, sampling=sampling)
+    return classifier.predict(clips, spent)
+
+
+def clips_of(
+    source_uri: str, preparation: Preparation, *, sampling: WholeSampling = "uniform"
+) -> tuple[tuple[Clip, ...], TimeSpent]:
+    """Read a whole file: what `classify_whole` does before the model runs.
+
+    Args:
+        source_uri: A source that can be opened twice.
+        preparation: What is kept of its frames.
+        sampling: Which frames are taken.
+
+    Returns:
+        The clips, which all name the time of the whole file, and the time it took.
+
+    Raises:
+        UsageError: The source is live.
+        SourceError: The file cannot be used, or changed between the two readings.
+    """
+    positions = partial(_positions, clip=preparation.clip, sampling=sampling)
     spent = TimeSpent()
     reading = _chosen(source_uri, positions, preparation, spent)
     if reading is None:
         spent = TimeSpent()
         reading = _read_through(source_uri, sampling, positions, preparation, spent)
-    clips = [reading.clip(chosen) for chosen in positions(reading.total)]
-    return classifier.predict(clips, spent)
+    return tuple(reading.clip(chosen) for chosen in positions(reading.total)), spent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

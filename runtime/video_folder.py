@@ -35,19 +35,3 @@ def videos_below(folder: Path) -> tuple[Path, ...]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         found += [Path(place, name).relative_to(folder) for name in files if is_video_name(name)]
     return tuple(sorted(found, key=lambda path: path.parts))
-
-
-def folders_in(folder: Path) -> tuple[Path, ...]:
-    """Folders directly in a folder, ordered by name; hidden ones are left out.
-
-    Raises:
-        DatasetError: It cannot be listed.
-    """
-    try:
-        inside = [path for path in folder.iterdir() if not path.name.startswith(".")]
-    except OSError as error:
-        raise DatasetError(
-            f"The folder {folder} cannot be listed: {error.strerror or error}.",
-            hint=f"ls -ld {folder}",
-        ) from error
-    return tuple(sorted(path for path in inside if path.is_dir()))
