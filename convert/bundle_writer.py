@@ -1,4 +1,4 @@
-"""Write a bundle so that it is there whole or not at all."""
+"""Write a bundle, or another folder of files, so that it is there whole or not at all."""
 
 from __future__ import annotations
 
@@ -7,28 +7,53 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from models.card import CARD_NAME
 from models.errors import EdgeclsError, OutputError
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderKind:
+    """What a folder is that is made as a whole.
+
+    Attributes:
+        noun: What errors call it.
+        marker: A file that only folders of this kind have.
+        placeholder: How the help names the value of `-o`.
+    """
+
+    noun: str
+    marker: str
+    placeholder: str
+
+
+BUNDLE = FolderKind(noun="bundle", marker=CARD_NAME, placeholder="BUNDLE")
+
+
+def staged_bundle(target: Path, *, force: bool) -> AbstractContextManager[Path]:
+    """`staged_folder` for a bundle."""
+    return staged_folder(target, BUNDLE, force=force)
+
+
 @contextmanager
-def staged_bundle(target: Path, *, force: bool) -> Iterator[Path]:
+def staged_folder(target: Path, kind: FolderKind, *, force: bool) -> Iterator[Path]:
     """A temporary folder beside `target` that becomes `target` when the block ends well.
 
     If the block raises, whatever the reason, the folder is removed and `target` is as it was.
 
     Args:
-        target: Folder of the bundle to make.
-        force: Replace a bundle that is there. Anything else that is there is never replaced.
+        target: Folder to make.
+        kind: What it will be.
+        force: Replace one of that kind. Anything else that is there is never replaced.
 
     Raises:
         OutputError: `target` exists, its parent cannot be written, or the disk is full.
     """
     target = target.absolute()
-    _refuse_existing(target, force=force)
+    _refuse_existing(target, kind, force=force)
     try:
         made = _make_parents(target)
         staging = Path(
@@ -36,18 +61,18 @@ def staged_bundle(target: Path, *, force: bool) -> Iterator[Path]:
         )
     except OSError as error:
         raise OutputError(
-            f"The bundle cannot be written to {target.parent}: {error.strerror or error}.",
-            hint="Choose a folder that you may write: -o BUNDLE",
+            f"The {kind.noun} cannot be written to {target.parent}: {error.strerror or error}.",
+            hint=f"Choose a folder that you may write: -o {kind.placeholder}",
         ) from error
     try:
         yield staging
         staging.chmod(0o755)
-        _put_in_place(staging, target)
+        _put_in_place(staging, target, kind)
         made = ()
     except OSError as error:
         if isinstance(error, EdgeclsError):  # some of ours are OSErrors too
             raise
-        raise _output_error(error, target) from error
+        raise _output_error(error, target, kind) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
         _remove_if_empty(made)
@@ -85,13 +110,13 @@ def _remove_if_empty(folders: Sequence[Path]) -> None:
             folder.rmdir()
 
 
-def _output_error(error: OSError, target: Path) -> OutputError:
-    """Say in words why a bundle could not be written."""
+def _output_error(error: OSError, target: Path, kind: FolderKind) -> OutputError:
+    """Say in words why a folder could not be written."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
         free_mib = shutil.disk_usage(_existing(target)).free >> 20
         return OutputError(
             f"The disk is full: writing {target} failed with {free_mib} MiB free.",
-            hint="Free some space, or choose another disk: -o BUNDLE",
+            hint=f"Free some space, or choose another disk: -o {kind.placeholder}",
         )
     return OutputError(f"{target} cannot be written: {error.strerror or error}.")
 
@@ -110,17 +135,17 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _refuse_existing(target: Path, *, force: bool) -> None:
+def _refuse_existing(target: Path, kind: FolderKind, *, force: bool) -> None:
     if not _exists(target):
         return
-    if not (target / CARD_NAME).is_file():
+    if not (target / kind.marker).is_file():
         if target.is_dir() and not any(target.iterdir()):
             return
         raise OutputError(
-            f"{target} exists and is not a bundle; it is left alone.", hint="Choose another -o"
+            f"{target} exists and is not a {kind.noun}; it is left alone.", hint="Choose another -o"
         )
     if not force:
-        raise OutputError(f"{target} is already a bundle.", hint="Replace it with --force")
+        raise OutputError(f"{target} is already a {kind.noun}.", hint="Replace it with --force")
 
 
 def _make_parents(target: Path) -> tuple[Path, ...]:
@@ -130,11 +155,11 @@ def _make_parents(target: Path) -> tuple[Path, ...]:
     return missing
 
 
-def _put_in_place(staging: Path, target: Path) -> None:
+def _put_in_place(staging: Path, target: Path, kind: FolderKind) -> None:
     if not target.exists():
         staging.rename(target)
         return
-    if not (target / CARD_NAME).exists():
+    if not (target / kind.marker).exists():
         target.rmdir()  # an empty folder
         staging.rename(target)
         return

@@ -23,6 +23,7 @@ from edge_cli import (
     data_cmd,
     doctor_cmd,
     eval_cmd,
+    export_cmd,
     inspect_cmd,
     models_cmd,
     record_cmd,
@@ -129,6 +130,7 @@ def build_app() -> typer.Typer:
     app.command("bench")(bench_cmd.bench)
     app.command("eval")(eval_cmd.evaluate)
     app.command("calibrate")(calibrate_cmd.calibrate)
+    app.command("export")(export_cmd.export)
     app.add_typer(data_cmd.app, name="data")
     app.add_typer(models_cmd.app, name="models")
     return app

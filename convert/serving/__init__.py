@@ -1,0 +1,1 @@
+"""Model repositories for inference servers: NVIDIA Triton and OpenVINO Model Server."""
