@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from models.errors import UsageError
@@ -128,3 +128,15 @@ def asked_of(
     """
     layers = card.settings.get(backend, {}), options.settings.get(backend, {})
     return resolved(backend, settings, *layers)
+
+
+def over_card(options: SessionOptions, card: ModelCard, backend: str) -> SessionOptions:
+    """The options with what the card sets of a backend below what they ask of it.
+
+    Args:
+        options: As asked for.
+        card: Of the model.
+        backend: Name of the backend.
+    """
+    layers = card.settings.get(backend, {}), options.settings.get(backend, {})
+    return replace(options, settings={**options.settings, backend: {**layers[0], **layers[1]}})

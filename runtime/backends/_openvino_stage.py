@@ -19,8 +19,6 @@ from runtime.batches import recurring_pieces
 from runtime.closing import ClosesOnExit
 from runtime.stage_session import Array, stage_inputs, stage_outputs
 
-_DEVICE = "CPU"
-
 
 class OpenVinoStageSession(ClosesOnExit):
     """A `StageSession` on OpenVINO.
@@ -30,8 +28,8 @@ class OpenVinoStageSession(ClosesOnExit):
         core: The one core of the process.
         path: The stage graph.
         stage: What the card says of it.
+        device: Where it runs.
         settings: Of the compiled graphs.
-        backend: Name of the backend.
         engine: Name of the engine.
 
     Raises:
@@ -45,6 +43,7 @@ class OpenVinoStageSession(ClosesOnExit):
         path: Path,
         stage: Stage,
         *,
+        device: str,
         settings: dict[str, Any],
         engine: str,
     ) -> None:
@@ -53,6 +52,7 @@ class OpenVinoStageSession(ClosesOnExit):
         self._doing = f"run the {stage.title} stage"
         self._tensor = openvino.Tensor
         self._core = core
+        self._device = device
         self._settings = settings
         self._slots = 0
         self._requests: dict[int, tuple[Any, dict[int, Array]]] = {}
@@ -122,7 +122,9 @@ class OpenVinoStageSession(ClosesOnExit):
             first = count if name == self._names[-1] else self._slots
             shapes[name] = [first, *(axis.get_length() for axis in shape[1:])]
         self._model.reshape(shapes)
-        return self._core.compile_model(self._model, _DEVICE, self._settings).create_infer_request()
+        return self._core.compile_model(
+            self._model, self._device, self._settings
+        ).create_infer_request()
 
     def _infer(self, inputs: Sequence[Array], outputs: Sequence[Array]) -> None:
         request, bound = self._requests[len(inputs[-1])]

@@ -1,7 +1,8 @@
-"""ONNX Runtime with exactly one execution provider, shared by every backend built on it."""
+"""ONNX Runtime on the CPU, with exactly one execution provider."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,16 @@ from runtime.closing import ClosesOnExit
 from runtime.cpu import usable_cpus
 from runtime.placement import Placement, all_on
 from runtime.session import Probe, SessionOptions, Tensor, check_input
+from runtime.settings import Value, count, over_card, resolved, switch
+
+SETTINGS = (
+    count("threads", default="the CPUs this process may use", about="Threads of the engine."),
+    switch(
+        "spinning",
+        default="off",
+        about="Let idle threads wait by spinning: burns CPUs between two runs.",
+    ),
+)
 
 
 def probe_ort(provider: str, *, extra_name: str) -> Probe:
@@ -54,7 +65,12 @@ def open_ort(
         onnxruntime = import_onnxruntime()
 
     session = ort_session(
-        onnxruntime, path, options, backend=backend, extra_name=extra_name, provider=provider
+        onnxruntime,
+        path,
+        over_card(options, card, backend),
+        backend=backend,
+        extra_name=extra_name,
+        provider=provider,
     )
     ends = len(session.get_inputs()), len(session.get_outputs())
     if ends != (1, 1):
@@ -95,12 +111,19 @@ def ort_session(
     Raises:
         BackendError: The graph does not load, or another provider would run it.
     """
+    if options.device is not None and options.device.upper() != "CPU":
+        raise BackendError(
+            f"Backend {backend} has no device {options.device!r}; it runs on the CPU.",
+            hint="edgecls doctor tells which backends work here.",
+        )
+    asked = resolved(backend, SETTINGS, options.settings.get(backend, {}))
     settings = onnxruntime.SessionOptions()
     settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    settings.intra_op_num_threads = options.threads or usable_cpus()
+    settings.intra_op_num_threads = _threads(asked, options)
     settings.inter_op_num_threads = 1
     # Spinning threads burn a whole core between two windows and win nothing measurable.
-    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    spinning = str(int(asked.get("spinning", False)))
+    settings.add_session_config_entry("session.intra_op.allow_spinning", spinning)
     settings.log_severity_level = 3
     with engine_errors(backend, loading(path)):
         session = onnxruntime.InferenceSession(  # which would print, and try the same again
@@ -114,6 +137,15 @@ def ort_session(
             hint=f"pip install --force-reinstall 'edgecls[{extra_name}]'",
         )
     return session
+
+
+def _threads(asked: Mapping[str, Value], options: SessionOptions) -> int:
+    """Threads that work on one run: a pool that all runs share, and the one that called.
+
+    Several callers bring a thread each, so the pool is that much smaller.
+    """
+    total = options.threads or int(asked.get("threads", 0)) or usable_cpus()
+    return max(1, total - (options.parallel - 1))
 
 
 def check_graph(path: Path, *, backend: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from models.card import ModelCard
 from models.stages import Stage
-from runtime.backends._ort import open_ort, probe_ort
+from runtime.backends._ort import SETTINGS, open_ort, probe_ort
 from runtime.backends._ort_stage import open_ort_stage
 from runtime.session import Backend, Probe, Session, SessionOptions
 from runtime.stage_session import StageSession
@@ -30,4 +30,11 @@ def _open_stage(path: Path, stage: Stage, options: SessionOptions) -> StageSessi
     )
 
 
-BACKEND = Backend(name=_NAME, extra=_EXTRA, probe=_probe, open=_open, open_stage=_open_stage)
+BACKEND = Backend(
+    name=_NAME,
+    extra=_EXTRA,
+    probe=_probe,
+    open=_open,
+    open_stage=_open_stage,
+    settings=SETTINGS,
+)

@@ -1,44 +1,48 @@
-"""OpenVINO on the CPU, through its own API (not through ONNX Runtime).
+"""OpenVINO, through its own API (not through ONNX Runtime): CPU, Intel GPU, NPU.
 
-Choices, each measured on an 8-frame mobile network, batch 1, 2 threads, Sapphire Rapids:
-
-* precision hint f32: left alone, OpenVINO computes in bfloat16 on CPUs that can (30 ms instead
-  of 76 ms), and the logits no longer match the certificate;
-* a graph reshaped to the batch size at hand: 76 ms against 83 ms with a dynamic one;
-* no thread pinning: same speed, and two processes on one box do not fight for the same cores;
-* ONNX Runtime looks at the graph first: OpenVINO 2026.4 crashes on some that are damaged;
-* no compile cache: it saves about 0.1 s of a 0.25 s load and can go stale.
+What it is told is in `_openvino_device`. Besides, measured as told there: a graph reshaped to the
+batch size at hand takes 76 ms, one of a free batch size 83 ms. ONNX Runtime looks at the graph
+first: OpenVINO 2026.4 crashes on some that are damaged.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from models.bundle_file import sha256_of
 from models.card import ModelCard
 from models.extras import extra, import_openvino
 from models.stages import Stage
-from runtime.backends._engine import (
-    closed,
-    engine_errors,
-    loading,
-    probe_module,
+from runtime.backends._engine import closed, engine_errors, loading, probe_module
+from runtime.backends._openvino_device import (
+    CPU,
+    SETTINGS,
+    device_named,
+    is_cached,
+    properties,
+    threads,
 )
+from runtime.backends._openvino_graph import CompiledGraph
 from runtime.backends._openvino_stage import OpenVinoStageSession
 from runtime.backends._ort import check_graph
 from runtime.batches import in_fixed_batches
 from runtime.closing import ClosesOnExit
-from runtime.cpu import allowed_cpus, usable_cpus
+from runtime.cpu import allowed_cpus
+from runtime.engine_cache import EngineCache, EngineKey
 from runtime.placement import Placement, all_on
 from runtime.session import Backend, Probe, Session, SessionOptions, Tensor, check_input
+from runtime.settings import asked_of, resolved
 from runtime.stage_session import StageSession
 
 _NAME = "openvino"
 _EXTRA = "cpu"
-_DEVICE = "CPU"
 
 
 @cache
@@ -57,10 +61,9 @@ def shared_core(openvino: Any) -> Any:
 
 def _probe() -> Probe:
     def check(openvino: Any) -> str:
-        devices = shared_core(openvino).available_devices
-        if _DEVICE in devices:
+        if shared_core(openvino).available_devices:
             return ""
-        return f"openvino {_release(openvino)} offers no {_DEVICE} device, only {devices}"
+        return f"openvino {_release(openvino)} offers no device"
 
     return probe_module(import_openvino, "openvino", extra=_EXTRA, check=check)
 
@@ -69,31 +72,50 @@ def _open(path: Path, card: ModelCard, options: SessionOptions) -> Session:
     with extra(_EXTRA, f"Backend {_NAME}"):
         openvino = import_openvino()
 
+    values = asked_of(_NAME, SETTINGS, card, options)
+    core, device = _core_and_device(openvino, options)
     if path.suffix != ".xml":  # OpenVINO's own format is its own to check
         check_graph(path, backend=_NAME)
+    precision = next((one.precision for one in card.variants if one.file == path.name), "fp32")
+    told = properties(device, values, options, precision=precision)
     with engine_errors(_NAME, loading(path)):
-        core = shared_core(openvino)
-        graph = _Graph(core, core.read_model(str(path)), _settings(options))
-        graph.request(graph.fixed_batch or 1)
-    return OpenVinoSession(graph, card, engine=f"openvino {_release(openvino)} {_DEVICE}")
+        model, kept = core.read_model(str(path)), {}
+        if is_cached(device, values):
+            kept["folder"] = _Kept(_key(openvino, device, told, path=path, card=card))
+        graph = CompiledGraph(core, model, device, told, parallel=options.parallel, **kept)
+        with graph.request(graph.fixed_batch or 1):
+            engine = _engine(openvino, graph.devices)
+    return OpenVinoSession(graph, card, engine=engine)
 
 
 def _open_stage(path: Path, stage: Stage, options: SessionOptions) -> StageSession:
     with extra(_EXTRA, f"Backend {_NAME}"):
         openvino = import_openvino()
 
+    values = resolved(_NAME, SETTINGS, options.settings.get(_NAME, {}))
+    core, device = _core_and_device(openvino, options)
     check_graph(path, backend=_NAME)
+    told = properties(device, values, options)
+    if device == CPU:
+        told |= _shared_threads(threads(values, options))
     return OpenVinoStageSession(
         openvino,
-        shared_core(openvino),
+        core,
         path,
         stage,
-        settings={**_settings(options), **_shared_threads(options)},
-        engine=f"{_NAME} {_release(openvino)} {_DEVICE}",
+        device=device,
+        settings=told,
+        engine=_engine(openvino, (device,)),
     )
 
 
-def _shared_threads(options: SessionOptions) -> dict[str, Any]:
+def _core_and_device(openvino: Any, options: SessionOptions) -> tuple[Any, str]:
+    with engine_errors(_NAME, "look for devices"):
+        core = shared_core(openvino)
+        return core, device_named(options.device, core.available_devices)
+
+
+def _shared_threads(count: int) -> dict[str, Any]:
     """Let stage graphs, which run one after another, share their threads.
 
     With threads for each, workers that are busy elsewhere leave tasks behind that nobody collects:
@@ -101,18 +123,7 @@ def _shared_threads(options: SessionOptions) -> dict[str, Any]:
     a step took 12.4 ms instead of 11.5. Shared threads are as many as the process has CPUs, so
     this is left out where fewer are asked for.
     """
-    if (options.threads or usable_cpus()) < allowed_cpus():
-        return {}
-    return {"EXCLUSIVE_ASYNC_REQUESTS": True}
-
-
-def _settings(options: SessionOptions) -> dict[str, Any]:
-    return {
-        "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_NUM_THREADS": options.threads or usable_cpus(),
-        "INFERENCE_PRECISION_HINT": "f32",
-        "ENABLE_CPU_PINNING": False,
-    }
+    return {} if count < allowed_cpus() else {"EXCLUSIVE_ASYNC_REQUESTS": True}
 
 
 def _release(openvino: Any) -> str:
@@ -120,39 +131,50 @@ def _release(openvino: Any) -> str:
     return str(openvino.__version__).split("-")[0]
 
 
-class _Graph:
-    """One graph, compiled for the batch sizes that are asked for.
+def _engine(openvino: Any, devices: tuple[str, ...]) -> str:
+    """E.g. "openvino 2026.4.1 CPU"; a GPU or NPU with its name."""
+    core = shared_core(openvino)
+    names = [
+        one if one == CPU else f"{one}, {core.get_property(one, 'FULL_DEVICE_NAME')}"
+        for one in devices
+    ]
+    return f"{_NAME} {_release(openvino)} {' and '.join(names)}"
 
-    The compiled graph of batch 1 (or of the fixed batch size) is kept, and that of the last
-    other batch size: live use needs the first, `verify` and `bench` one more.
-    """
 
-    def __init__(self, core: Any, model: Any, settings: dict[str, Any]) -> None:
-        self._core = core
-        self._model = model
-        self._settings = settings
-        shape = model.input(0).get_partial_shape()
-        self._shape = shape
-        self.fixed_batch: int | None = shape[0].get_length() if shape[0].is_static else None
-        self._requests: dict[int, Any] = {}
+def _key(
+    openvino: Any, device: str, told: Mapping[str, Any], *, path: Path, card: ModelCard
+) -> EngineKey:
+    """What a compiled graph is for, but for the batch size."""
+    weights = [path.with_suffix(".bin")] if path.suffix == ".xml" else []
+    return EngineKey(
+        backend=_NAME,
+        engine=f"openvino {openvino.__version__}",
+        device=f"{device}, {shared_core(openvino).get_property(device, 'FULL_DEVICE_NAME')}",
+        model_sha256=" ".join(sha256_of(file) for file in (path, *weights)),
+        shape="x".join(map(str, card.clip.input_shape(1))),
+        settings={name: str(value) for name, value in told.items()},
+        model=card.name,
+    )
 
-    def request(self, batch: int) -> Any:
-        """Inference request for exactly `batch` clips."""
-        if batch not in self._requests:
-            if self.fixed_batch is None:
-                self._model.reshape([batch, *(axis.get_length() for axis in list(self._shape)[1:])])
-            compiled = self._core.compile_model(self._model, _DEVICE, self._settings)
-            for other in list(self._requests)[1:]:
-                del self._requests[other]
-            self._requests[batch] = compiled.create_infer_request()
-        return self._requests[batch]
+
+class _Kept:
+    """Folders for what is compiled, in the cache."""
+
+    def __init__(self, key: EngineKey) -> None:
+        self._key = key
+
+    def __call__(self, batch: int) -> AbstractContextManager[Path]:
+        """The folder for a batch size."""
+        _, *clip = self._key.shape.split("x")
+        return EngineCache().entry(replace(self._key, shape="x".join([str(batch), *clip])))
 
 
 class OpenVinoSession(ClosesOnExit):
     """A `Session` on OpenVINO."""
 
-    def __init__(self, graph: _Graph, card: ModelCard, *, engine: str) -> None:
-        self._graph: _Graph | None = graph
+    def __init__(self, graph: CompiledGraph, card: ModelCard, *, engine: str) -> None:
+        self._graph: CompiledGraph | None = graph
+        self._placement = all_on(" and ".join(graph.devices))
         self._card = card
         self._engine = engine
 
@@ -169,12 +191,13 @@ class OpenVinoSession(ClosesOnExit):
     @property
     def placement(self) -> Placement:
         """All on the device, which is the only one of the compiled graph."""
-        return all_on(_DEVICE)
+        return self._placement
 
     def run(self, clips: Tensor) -> Tensor:
         """Compute logits; see `Session.run`.
 
-        A batch size other than 1 compiles the graph again on its first use.
+        A batch size other than 1 compiles the graph again on its first use. As many threads as
+        were announced run the model side by side, further ones take turns.
 
         Raises:
             UsageError: The tensor does not fit the model.
@@ -194,11 +217,18 @@ class OpenVinoSession(ClosesOnExit):
         self._graph = None
 
 
-def _compute(graph: _Graph, clips: Tensor) -> Tensor:
+def _compute(graph: CompiledGraph, clips: Tensor) -> Tensor:
     """Run without copying the input; the result is copied out of the engine's buffer."""
-    request = graph.request(len(clips))
-    request.infer({0: np.ascontiguousarray(clips)}, share_inputs=True)
-    return np.array(request.get_output_tensor(0).data, dtype=np.float32)
+    with graph.request(len(clips)) as request:
+        request.infer({0: np.ascontiguousarray(clips)}, share_inputs=True)
+        return np.array(request.get_output_tensor(0).data, dtype=np.float32)
 
 
-BACKEND = Backend(name=_NAME, extra=_EXTRA, probe=_probe, open=_open, open_stage=_open_stage)
+BACKEND = Backend(
+    name=_NAME,
+    extra=_EXTRA,
+    probe=_probe,
+    open=_open,
+    open_stage=_open_stage,
+    settings=SETTINGS,
+)

@@ -10,6 +10,7 @@ from models.errors import BackendError, UsageError
 from runtime.incremental.clips import Reuse, Sharing, StagedModel
 from runtime.incremental.session import IncrementalSession
 from runtime.session import Backend, SessionOptions
+from runtime.settings import over_card
 from runtime.stage_session import StageSession
 
 
@@ -56,7 +57,8 @@ def open_incremental(
         paths=bundle.stage_paths(variant),
     )
     sharing = Sharing(reuse=reuse, streams=streams, phases=phases)
-    return open_staged(model, backend, options, sharing=sharing)
+    asked = over_card(options, bundle.card, backend.name)  # a stage has no card
+    return open_staged(model, backend, asked, sharing=sharing)
 
 
 def open_staged(

@@ -1,0 +1,81 @@
+"""One graph, compiled by OpenVINO for the batch sizes that are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Lock
+from typing import Any
+
+Folder = Callable[[int], AbstractContextManager[Path | None]]
+"""Where what is compiled for a batch size is kept; None where it is not."""
+
+
+class CompiledGraph:
+    """Requests of a graph, to be used by several threads.
+
+    The compiled graph of batch 1 (or of the fixed batch size) is kept, and that of the last
+    other batch size: live use needs the first, `verify` and `bench` one more.
+
+    Args:
+        core: The one core of the process.
+        model: What it read.
+        device: Where it runs.
+        told: Properties, as OpenVINO calls them.
+        parallel: Most requests that are used at the same time.
+        folder: For what is compiled.
+    """
+
+    def __init__(
+        self,
+        core: Any,
+        model: Any,
+        device: str,
+        told: Mapping[str, Any],
+        *,
+        parallel: int,
+        folder: Folder = lambda _: nullcontext(),
+    ) -> None:
+        self._core = core
+        self._model = model
+        self._device = device
+        self._told = dict(told)
+        self._parallel = parallel
+        self._folder = folder
+        shape = model.input(0).get_partial_shape()
+        self._clip = [axis.get_length() for axis in list(shape)[1:]]
+        self.fixed_batch: int | None = shape[0].get_length() if shape[0].is_static else None
+        self._idle: dict[int, SimpleQueue[Any]] = {}
+        self._compiling = Lock()
+        self.devices: tuple[str, ...] = (device,)
+
+    @contextmanager
+    def request(self, batch: int) -> Iterator[Any]:
+        """An inference request for exactly `batch` clips, of nobody else while the block runs."""
+        idle = self._idle.get(batch)
+        if idle is None:
+            with self._compiling:
+                idle = self._idle.get(batch) or self._compiled(batch)
+        request = idle.get()
+        try:
+            yield request
+        finally:
+            idle.put(request)
+
+    def _compiled(self, batch: int) -> SimpleQueue[Any]:
+        if self.fixed_batch is None:
+            self._model.reshape([batch, *self._clip])
+        with self._folder(batch) as folder:
+            told = self._told if folder is None else {**self._told, "CACHE_DIR": str(folder)}
+            compiled = self._core.compile_model(self._model, self._device, told)
+        self.devices = tuple(compiled.get_property("EXECUTION_DEVICES"))
+        useful = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+        idle: SimpleQueue[Any] = SimpleQueue()
+        for _ in range(max(1, min(self._parallel, useful))):
+            idle.put(compiled.create_infer_request())
+        for other in list(self._idle)[1:]:
+            del self._idle[other]
+        self._idle[batch] = idle
+        return idle
