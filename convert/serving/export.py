@@ -75,7 +75,7 @@ def export(bundle: Bundle, request: ExportRequest) -> Exported:
 
     Raises:
         UsageError: The bundle has no such graph.
-        BackendError: It has, but not for this server, or the engine does not run it.
+        BackendError: It has, but not for this server or accelerator, or the engine does not run it.
         ParityError: The engine computes something else.
         OutputError: The folder exists or cannot be written.
         BundleError: The bundle was altered.
@@ -84,6 +84,8 @@ def export(bundle: Bundle, request: ExportRequest) -> Exported:
     backend = "cpu" if request.server == "triton" else "openvino"
     check_asked(bundle.card, request.precision, backend=backend)
     variant = _quickest(competing(bundle.card, request.precision, backend), backend)
+    if request.accelerator == "tensorrt":
+        _refuse_unsigned(variant)
     _refuse_additions(request.output)
     source = bundle.graph_path(variant)
     graph = _loaded(source, bundle, request)
@@ -111,6 +113,19 @@ def checked_line(checked: Checked) -> str:
 def _quickest(variants: tuple[Variant, ...], backend: str) -> Variant:
     """Of several INT8 graphs, the one that was quickest when they were calibrated."""
     return max(variants, key=lambda one: one.int8.speedup.get(backend, 0.0) if one.int8 else 0.0)
+
+
+def _refuse_unsigned(variant: Variant) -> None:
+    """Refuse an INT8 graph that TensorRT would leave to others: its scales have no zero points.
+
+    Raises:
+        BackendError: The activations are unsigned.
+    """
+    if variant.int8 is not None and variant.int8.activations == "u8":
+        raise BackendError(
+            "TensorRT takes signed INT8 only, and the activations of this graph are unsigned.",
+            hint="edgecls calibrate BUNDLE --clips FOLDER --target onnx --activations s8",
+        )
 
 
 def _loaded(path: Path, bundle: Bundle, request: ExportRequest) -> ServedGraph:

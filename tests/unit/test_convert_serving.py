@@ -21,7 +21,7 @@ from models.card import CARD_NAME, BundleFile
 from models.errors import BackendError, OutputError, ParityError, UsageError
 from tests.server_schemas import ovms_model, triton_messages, triton_model
 from tests.tiny_models import LABELS, tiny_network, write_tiny_bundle, write_tiny_onnx
-from tests.variants import add_int8
+from tests.variants import RECORD, add_int8
 
 for engine in ("onnx", "onnxruntime", "openvino"):
     pytest.importorskip(engine, reason="needs the engines")
@@ -123,7 +123,8 @@ def test_tensorrt(bundle: Bundle, tmp_path: Path, precision: Any) -> None:
     """One engine for every batch size, in the precision of the graph, kept in a volume."""
     twin = Bundle(path=shutil.copytree(bundle.path, tmp_path / "twin"), card=bundle.card)
     asked = {"precision": precision, "accelerator": "tensorrt"}
-    done = _exported(add_int8(twin), tmp_path / "made", **asked)
+    signed = RECORD.model_copy(update={"activations": "s8"})
+    done = _exported(add_int8(twin, int8=signed), tmp_path / "made", **asked)
     config = _triton(done.path)
     (accelerator,) = config.optimization.execution_accelerators.gpu_execution_accelerator
     assert accelerator.name == "tensorrt"
@@ -134,6 +135,12 @@ def test_tensorrt(bundle: Bundle, tmp_path: Path, precision: Any) -> None:
     assert f":{volume} " in (done.path / "README.md").read_text()
     (group,) = config.instance_group
     assert group.kind == triton_messages().ModelInstanceGroup.KIND_GPU
+
+
+def test_tensorrt_takes_signed_int8_only(bundle: Bundle, tmp_path: Path) -> None:
+    twin = Bundle(path=shutil.copytree(bundle.path, tmp_path / "twin"), card=bundle.card)
+    with pytest.raises(BackendError, match="signed INT8 only"):
+        _exported(add_int8(twin), tmp_path / "made", precision="int8", accelerator="tensorrt")
 
 
 def test_openvino_in_triton(bundle: Bundle, tmp_path: Path) -> None:
