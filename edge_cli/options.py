@@ -58,7 +58,7 @@ BUILTIN = Path("builtin")
 
 
 def named_bundle(path: Path | None) -> Path | None:
-    """The path of a bundle as `models.bundle.open_bundle` takes it: None for the built-in one."""
+    """The path of a bundle as `edgecls.load_bundle` takes it: None for the built-in one."""
     return None if path == BUILTIN and not BUILTIN.exists() else path
 
 
@@ -69,7 +69,7 @@ def open_bundle_argument(path: Path | None) -> Bundle:
         UsageError: The path is a file other than a card, e.g. a video in the wrong place.
         BundleError: It is no bundle.
     """
-    from models.bundle import open_bundle
+    from edgecls.loading import load_bundle
     from models.card import CARD_NAME
 
     if path is not None and path.is_file() and path.name != CARD_NAME:
@@ -77,4 +77,4 @@ def open_bundle_argument(path: Path | None) -> Bundle:
             f"{path} is a file; a BUNDLE is a folder with a {CARD_NAME} in it.",
             hint=f"For a video: edgecls run --source {path}",
         )
-    return open_bundle(named_bundle(path))
+    return load_bundle(named_bundle(path))

@@ -316,20 +316,32 @@ def _streams(
 
 def _execute(bundle: Bundle, request: RunRequest) -> None:
     """Open everything, run, and sum up, also when stopped."""
-    from edge_cli.run_model import open_running
     from edge_cli.run_whole import run_whole
     from edge_cli.run_windows import run_windows, windows_asked
     from edge_cli.stop import StopRequest
+    from edgecls.clip_session import open_session
+    from edgecls.stream_session import open_cut
 
+    card = bundle.card
     for stream in request.streams:
-        stream.check_classes(bundle.card.labels)
-    windows = () if request.sampling.whole else windows_asked(bundle.card.clip, request)
-    with waiting(f"loading {bundle.card.name}"):
-        running = open_running(bundle, request, windows)
-    with running:
-        say(running.line())
-        if not windows:
-            run_whole(bundle, request, running)
-            return
+        stream.check_classes(card.labels)
+    if request.sampling.whole:
+        with waiting(f"loading {card.name}"):
+            clips = open_session(bundle, request.engine)
+        with clips:
+            say(clips.line())
+            run_whole(request, clips)
+        return
+    cuts = windows_asked(card.clip, request)
+    with waiting(f"loading {card.name}"):
+        windows = open_cut(
+            bundle,
+            request.engine,
+            cuts,
+            reuse=request.reuse.value,
+            views=request.views_of(card.clip),
+        )
+    with windows:
+        say(windows.line())
         with StopRequest() as stop:
-            run_windows(bundle, request, running, windows=windows, stop=stop)
+            run_windows(request, windows, stop=stop)

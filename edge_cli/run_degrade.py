@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_cli.run_output import say
@@ -13,16 +14,17 @@ from runtime.closing import ClosesOnExit
 
 if TYPE_CHECKING:
     from edge_cli.degrade_options import DegradeRequest
-    from edge_cli.run_model import Running
-    from edge_cli.run_request import Precision, RunRequest
-    from edge_cli.run_windows import Windows
+    from edge_cli.run_request import RunRequest
+    from edgecls.stream_session import StreamSession
+    from edgecls.windows import WindowCut
     from models.bundle import Bundle
     from runtime.degrade.ladder import Ladder
     from runtime.degrade.news import DegradeNews
     from runtime.degrade.shelf import ModelShelf, OpenModel
+    from runtime.engine_request import EngineRequest
     from runtime.feed import Stream
-    from runtime.preprocess import Preparation
     from runtime.records import Clip, Prediction
+    from runtime.reuse import ReuseAsked
     from runtime.stream_model import Scores, StreamModel
 
 
@@ -40,7 +42,7 @@ class Candidate:
     title: str
     model: str
     precision: str
-    open: Callable[[Preparation], OpenModel] | None = None
+    open: Callable[[], OpenModel] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +60,6 @@ class LadderPlan:
     def open(
         self,
         first: StreamModel,
-        preparation: Preparation,
         streams: Sequence[Stream],
         strides_s: Sequence[float],
     ) -> RunLadder:
@@ -66,7 +67,6 @@ class LadderPlan:
 
         Args:
             first: The model that runs.
-            preparation: Of the frames.
             streams: All of the run.
             strides_s: Of each, from one window to the next.
 
@@ -83,9 +83,7 @@ class LadderPlan:
                 hint="Leave it out, or show the file in real time: --source realtime:FILE",
             )
         spares = [
-            Spare(title=one.title, open=_opener(one.open, preparation))
-            for one in self.candidates
-            if one.open is not None
+            Spare(title=one.title, open=one.open) for one in self.candidates if one.open is not None
         ]
         shelf = ModelShelf(first, spares, on_failure=_say_unusable)
         spec = LadderSpec(
@@ -175,16 +173,12 @@ class RunLadder(ClosesOnExit):
         self._shelf.close()
 
 
-def ladder_plan(
-    bundle: Bundle, request: RunRequest, running: Running, windows: Sequence[Windows]
-) -> LadderPlan | None:
+def ladder_plan(request: RunRequest, session: StreamSession) -> LadderPlan | None:
     """The models of the ladder; None where none was asked for.
 
     Args:
-        bundle: The model.
         request: As asked for.
-        running: The model, open.
-        windows: How each source is cut.
+        session: The model, open.
 
     Raises:
         UsageError: The fallback does not fit.
@@ -192,60 +186,51 @@ def ladder_plan(
     """
     if request.degrade is None:
         return None
-    precision = running.variant.precision
-    candidates = [Candidate(title=precision, model=bundle.card.name, precision=precision)]
-    if _int8_may_help(bundle, running):
-        candidates.append(_int8(bundle, request, running, windows))
+    name, precision = session.bundle.card.name, session.variant.precision
+    candidates = [Candidate(title=precision, model=name, precision=precision)]
+    if _int8_may_help(session):
+        candidates.append(_int8(request, session))
     if request.degrade.fallback is not None:
-        candidates.append(_fallback(bundle, request, running, windows))
+        candidates.append(_fallback(request.degrade.fallback, request, session))
     return LadderPlan(asked=request.degrade, candidates=tuple(candidates))
 
 
-def _int8_may_help(bundle: Bundle, running: Running) -> bool:
+def _int8_may_help(session: StreamSession) -> bool:
     """Whether there is an INT8 graph to be trusted that has not lost against the one that runs."""
     from runtime.graphs import competing, distrust
 
-    backend, choice = running.choice.session.backend, running.choice
+    backend, choice = session.choice.session.backend, session.choice
     lost = choice.asked == "auto" and choice.speedup is not None
-    graphs = competing(bundle.card, "int8", backend)
+    graphs = competing(session.bundle.card, "int8", backend)
     trusted = any(not distrust(one, backend) for one in graphs)
-    return running.variant.precision != "int8" and trusted and not lost
+    return session.variant.precision != "int8" and trusted and not lost
 
 
-def _int8(
-    bundle: Bundle, request: RunRequest, running: Running, windows: Sequence[Windows]
-) -> Candidate:
-    from edge_cli.run_request import Precision
-
-    cheaper = _also(request, running, Precision.INT8)
+def _int8(request: RunRequest, session: StreamSession) -> Candidate:
+    cheaper = _engine(request, session, "int8")
     return Candidate(
         title="int8",
-        model=bundle.card.name,
+        model=session.bundle.card.name,
         precision="int8",
-        open=lambda preparation: _Opened(bundle, cheaper, windows, preparation),
+        open=lambda: _Opened(session.bundle, cheaper, request, session.cuts),
     )
 
 
-def _fallback(
-    bundle: Bundle, request: RunRequest, running: Running, windows: Sequence[Windows]
-) -> Candidate:
+def _fallback(path: Path, request: RunRequest, session: StreamSession) -> Candidate:
     from edge_cli.options import open_bundle_argument
-    from edge_cli.run_request import Precision
     from runtime.degrade.fallback import FewerFrames, check_fallback, grid_of_fewer
-    from runtime.preprocess import Preparation as PreparationOf
 
-    assert request.degrade is not None
-    other = open_bundle_argument(request.degrade.fallback)
-    check_fallback(bundle.card, other.card)
-    clip, frames = other.card.clip, bundle.card.clip.frames
-    fewer = [replace(one, grid=one.grid and grid_of_fewer(one.grid, clip)) for one in windows]
-    cheaper = _also(request, running, Precision.AUTO)
+    other = open_bundle_argument(path)
+    mine = session.bundle.card
+    check_fallback(mine, other.card)
+    clip, frames = other.card.clip, mine.clip.frames
+    fewer = [replace(one, grid=one.grid and grid_of_fewer(one.grid, clip)) for one in session.cuts]
+    cheaper = _engine(request, session, "auto")
     name = other.card.name
     candidate = Candidate(title=f"fallback {name}", model=name, precision="auto")
 
-    def opened(preparation: Preparation) -> OpenModel:
-        own = PreparationOf(clip=clip, views=preparation.views)
-        model = _Opened(other, cheaper, fewer, own)
+    def opened() -> OpenModel:
+        model = _Opened(other, cheaper, request, fewer)
         candidate.precision = model.precision
         return FewerFrames(model, clip, frames=frames)
 
@@ -253,30 +238,30 @@ def _fallback(
     return candidate
 
 
-def _also(request: RunRequest, running: Running, precision: Precision) -> RunRequest:
-    """The same run with another graph, on the same engine; what is shared is decided anew."""
-    from edge_cli.run_request import Reuse
-
-    reuse = Reuse.OFF if request.reuse is Reuse.OFF else Reuse.AUTO
-    backend = running.choice.session.backend
-    return replace(request, backend=backend, precision=precision, reuse=reuse)
+def _engine(request: RunRequest, session: StreamSession, precision: str) -> EngineRequest:
+    """The engine that runs already, asked to run another graph."""
+    backend = session.choice.session.backend
+    return replace(request.engine, backend=backend, precision=precision)
 
 
 class _Opened(ClosesOnExit):
-    """A cheaper model, open and warmed up."""
+    """A cheaper model, open and warmed up; what its windows share is decided anew."""
 
     def __init__(
         self,
         bundle: Bundle,
+        engine: EngineRequest,
         request: RunRequest,
-        windows: Sequence[Windows],
-        preparation: Preparation,
+        cuts: Sequence[WindowCut],
     ) -> None:
-        from edge_cli.run_model import open_running
+        from edgecls.stream_session import open_cut
 
-        self._running = open_running(bundle, request, windows)
-        self._model = self._running.stream_model(preparation)
-        self.precision = self._running.variant.precision
+        reuse: ReuseAsked = "off" if request.reuse.value == "off" else "auto"
+        self._session = open_cut(
+            bundle, engine, cuts, reuse=reuse, views=request.views_of(bundle.card.clip)
+        )
+        self._model = self._session.stream_model()
+        self.precision = self._session.variant.precision
 
     def scores(self, clips: Sequence[tuple[int, Clip]]) -> Scores:
         """Scores of a batch."""
@@ -284,13 +269,7 @@ class _Opened(ClosesOnExit):
 
     def close(self) -> None:
         """Close it."""
-        self._running.close()
-
-
-def _opener(
-    opener: Callable[[Preparation], OpenModel], preparation: Preparation
-) -> Callable[[], OpenModel]:
-    return lambda: opener(preparation)
+        self._session.close()
 
 
 def _say_unusable(title: str, reason: str) -> None:

@@ -10,35 +10,34 @@ from models.version import edgecls_version
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge_cli.run_degrade import RunLadder
-    from edge_cli.run_model import Running
     from edge_cli.run_request import RunRequest
-    from edge_cli.run_windows import Windows
     from edge_cli.stream_request import StreamRequest
-    from models.bundle import Bundle
+    from edgecls.clip_session import ClipSession
+    from edgecls.stream_session import StreamSession
+    from edgecls.windows import WindowCut
     from runtime.sources import FrameSource
 
 
 def header_of(
-    bundle: Bundle,
     request: RunRequest,
-    running: Running,
+    session: ClipSession | StreamSession,
     *,
     sources: Sequence[FrameSource],
-    windows: Sequence[Windows],
-    ladder: RunLadder | None = None,
+    windows: Sequence[WindowCut] = (),
+    reuse: dict[str, object] | None = None,
+    degrade: dict[str, object] | None = None,
 ) -> RunHeader:
     """What does not change during a run: what is run on what, and why so.
 
     Args:
-        bundle: The model.
         request: As asked for.
-        running: The model, open.
+        session: The model, open.
         sources: Open, in the order of the request.
         windows: How each is cut; none where the whole file is one result.
-        ladder: What is done when results are late; None for nothing.
+        reuse: What overlapping windows share; None where there is one result.
+        degrade: What is done when results are late; None for nothing.
     """
-    card = bundle.card
+    card, engine = session.bundle.card, session.choice.session
     cuts = windows or (None,)
     streams = [
         _stream_facts(stream, source, cut, request.fmt.value)
@@ -51,15 +50,15 @@ def header_of(
         "family": card.family,
         "classes": card.classes,
         "frames": card.clip.frames,
-        "backend": running.session.backend,
-        "engine": running.session.engine,
-        "precision": running.variant.precision,
-        "graph": _graph(running),
-        "reuse": _reuse(running),
+        "backend": engine.backend,
+        "engine": engine.engine,
+        "precision": session.variant.precision,
+        "graph": _graph(session),
+        "reuse": reuse,
         "sampling": request.sampling.value,
         "views": request.inferences_per_result(card.clip),
         **{name: first[name] for name in ("window_s", "stride_s", "grid", "smooth")},
-        "degrade": ladder and ladder.facts(),
+        "degrade": degrade,
         "source": first["source"],
         "live": first["live"],
         "sources": streams,
@@ -73,7 +72,7 @@ def header_of(
 
 
 def _stream_facts(
-    stream: StreamRequest, source: FrameSource, windows: Windows | None, fmt: str
+    stream: StreamRequest, source: FrameSource, windows: WindowCut | None, fmt: str
 ) -> dict[str, object]:
     """What is read, how it is cut, and what of it is told.
 
@@ -100,7 +99,7 @@ def _stream_facts(
     }
 
 
-def _smoothing(stream: StreamRequest, windows: Windows) -> dict[str, object] | None:
+def _smoothing(stream: StreamRequest, windows: WindowCut) -> dict[str, object] | None:
     """How results are smoothed; None where they are not."""
     smoothing = stream.events.smoothing(windows.window.stride_s)
     return {"kind": smoothing.kind, "span_s": smoothing.span_s} if smoothing else None
@@ -120,7 +119,7 @@ def _events(stream: StreamRequest) -> dict[str, object] | None:
     }
 
 
-def _grid(windows: Windows) -> dict[str, object] | None:
+def _grid(windows: WindowCut) -> dict[str, object] | None:
     """The grid of sliding windows; None for others."""
     grid = windows.grid
     if grid is None:
@@ -134,11 +133,9 @@ def _grid(windows: Windows) -> dict[str, object] | None:
     }
 
 
-def _reuse(running: Running) -> dict[str, object] | None:
-    """What overlapping windows share; None where there is one result."""
-    reusing, staged = running.reusing, running.staged
-    if reusing is None:
-        return None
+def reuse_facts(session: StreamSession) -> dict[str, object]:
+    """What overlapping windows share."""
+    reusing, staged = session.reusing, session.staged
     return {
         "asked": reusing.asked,
         "mode": reusing.mode,
@@ -149,11 +146,11 @@ def _reuse(running: Running) -> dict[str, object] | None:
     }
 
 
-def _graph(running: Running) -> dict[str, object]:
+def _graph(session: ClipSession | StreamSession) -> dict[str, object]:
     """Which graph runs, and why; see docs/cli.md for the fields."""
-    choice, record = running.choice, running.variant.int8
+    choice, record = session.choice, session.variant.int8
     return {
-        "file": running.variant.file,
+        "file": session.variant.file,
         "asked": choice.asked,
         "why": choice.why_precision,
         "int8_speedup": choice.speedup,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from models.card import ModelCard
     from models.spec import ClipSpec
     from runtime.clip_classifier import Decoding
+    from runtime.engine_request import EngineRequest
     from runtime.views import Views as ViewCount
 
 
@@ -231,6 +232,15 @@ class RunRequest:
             raise UsageError("--fsync has no meaning without --output jsonl:FILE.")
         if self.queue_dir is not None and not any(one.webhooks or one.mqtt for one in outputs):
             raise UsageError("--queue-dir has no meaning without --webhook URL.")
+
+    @property
+    def engine(self) -> EngineRequest:
+        """What is asked of the engine."""
+        from runtime.engine_request import EngineRequest
+
+        return EngineRequest(
+            backend=self.backend, precision=self.precision.value, threads=self.threads
+        )
 
     def top_k_of(self, kind: str) -> tuple[int, ...]:
         """Classes per result of a format, by stream."""

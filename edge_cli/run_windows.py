@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -14,85 +14,24 @@ from models.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from edge_cli.run_model import Running
     from edge_cli.run_request import RunRequest
     from edge_cli.run_sinks import RunSinks
     from edge_cli.stop import StopRequest
     from edge_cli.stream_request import StreamRequest
     from edge_cli.summary import RunSummary
-    from models.bundle import Bundle
+    from edgecls.stream_session import StreamSession
+    from edgecls.windows import WindowCut
     from models.spec import ClipSpec
-    from runtime.feed import Sampler
-    from runtime.grid import GridSpec, Neighbours
+    from runtime.grid import GridSpec
     from runtime.outputs.run_end import EndReason
-    from runtime.pipeline import Stream
     from runtime.records import Prediction
-    from runtime.sampling import WindowSpec
     from runtime.sources import FrameSource
 
 _CLOSE = 1e-6
 """Relative difference of two strides that is none."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Windows:
-    """How a stream is cut into windows.
-
-    Attributes:
-        window: Length and stride; the stride of a grid is that which it has.
-        grid: The grid of `sliding`; None for `windowed`.
-        stride_asked_s: None where nothing was asked for.
-    """
-
-    window: WindowSpec
-    grid: GridSpec | None
-    stride_asked_s: float | None
-
-    def sampler(
-        self, clip: ClipSpec, source: FrameSource, neighbours: Neighbours | None
-    ) -> Sampler:
-        """What cuts a source.
-
-        Args:
-            clip: What the model wants.
-            source: Open.
-            neighbours: Frames beyond a window that its clip must know; None for none.
-        """
-        from runtime.grid import GridSampler
-        from runtime.sampling import ClipSampler
-        from runtime.sources import repeats_live
-
-        if self.grid is None:
-            return ClipSampler(self.window, clip.frames, rule=clip.segment_frame)
-        known_s = source.duration_s or 0.0
-        return GridSampler(
-            self.grid,
-            rule=clip.segment_frame,
-            neighbours=neighbours,
-            short=not repeats_live(source) and known_s < self.window.length_s,
-        )
-
-    def notes(self, clip: ClipSpec) -> Iterator[str]:
-        """What is unusual about them, or not as asked for.
-
-        Args:
-            clip: What the model wants.
-        """
-        length_s, trained_s = self.window.length_s, clip.clip_length_s
-        if not trained_s * 0.5 <= length_s <= trained_s * 2:
-            yield (
-                f"warning: windows of {length_s:g} s are far from the {trained_s:g} s clips that"
-                " the model was trained on; expect worse results"
-            )
-        asked_s, grid = self.stride_asked_s, self.grid
-        if grid and asked_s is not None and abs(asked_s - grid.stride_s) > asked_s * _CLOSE:
-            yield (
-                f"stride: {grid.stride_s:.4g} s instead of {asked_s:g} s, so that windows share"
-                f" frames {grid.interval_s:.4g} s apart (--sampling windowed takes any stride)"
-            )
-
-
-def windows_asked(clip: ClipSpec, request: RunRequest) -> tuple[Windows, ...]:
+def windows_asked(clip: ClipSpec, request: RunRequest) -> tuple[WindowCut, ...]:
     """Length and stride of the windows; says so when they are unusual, or not as asked for.
 
     Args:
@@ -105,71 +44,70 @@ def windows_asked(clip: ClipSpec, request: RunRequest) -> tuple[Windows, ...]:
     Raises:
         UsageError: They are out of range.
     """
-    found: list[Windows] = []
+    found: list[WindowCut] = []
     said: dict[str, list[str]] = {}
     for stream in request.streams:
         try:
-            windows = _windows_of(clip, stream, sliding=request.sampling is Sampling.SLIDING)
+            cut = _cut_of(clip, stream, sliding=request.sampling is Sampling.SLIDING)
         except UsageError as error:
             raise stream.mistaken(error) from error
-        found.append(windows)
-        for note in windows.notes(clip):
+        found.append(cut)
+        for note in _notes(cut, clip):
             said.setdefault(note, []).append(stream.shown_name)
     for note, names in said.items():
         say(note if len(names) == len(found) else f"{', '.join(names)}: {note}")
     return tuple(found)
 
 
-def _windows_of(clip: ClipSpec, stream: StreamRequest, *, sliding: bool) -> Windows:
-    from runtime.grid import grid_spec
-    from runtime.sampling import WindowSpec
+def _cut_of(clip: ClipSpec, stream: StreamRequest, *, sliding: bool) -> WindowCut:
+    from edgecls.windows import Windows
 
-    length_s = stream.window_s or clip.clip_length_s
-    asked_s = stream.stride_s
-    if not sliding:
-        window = WindowSpec(length_s, asked_s or length_s / 10)
-        return Windows(window=window, grid=None, stride_asked_s=asked_s)
-    grid = grid_spec(
-        clip.frames,
-        length_s=length_s,
-        stride_s=asked_s,
-        gap_after_s=stream.gap_after_s,
+    return Windows(
+        length_s=stream.window_s or None,
+        stride_s=stream.stride_s or None,
+        sampling="sliding" if sliding else "windowed",
         gap=stream.gap.value if stream.gap else "reset",
-    )
-    return Windows(window=WindowSpec(length_s, grid.stride_s), grid=grid, stride_asked_s=asked_s)
+        gap_after_s=stream.gap_after_s,
+    ).cut_for(clip)
 
 
-def run_windows(
-    bundle: Bundle,
-    request: RunRequest,
-    running: Running,
-    *,
-    windows: Sequence[Windows],
-    stop: StopRequest,
-) -> None:
+def _notes(cut: WindowCut, clip: ClipSpec) -> Iterator[str]:
+    """What is unusual about windows, or not as asked for."""
+    length_s, trained_s = cut.window.length_s, clip.clip_length_s
+    if not trained_s * 0.5 <= length_s <= trained_s * 2:
+        yield (
+            f"warning: windows of {length_s:g} s are far from the {trained_s:g} s clips that"
+            " the model was trained on; expect worse results"
+        )
+    asked_s, grid = cut.stride_asked_s, cut.grid
+    if grid and asked_s is not None and abs(asked_s - grid.stride_s) > asked_s * _CLOSE:
+        yield (
+            f"stride: {grid.stride_s:.4g} s instead of {asked_s:g} s, so that windows share"
+            f" frames {grid.interval_s:.4g} s apart (--sampling windowed takes any stride)"
+        )
+
+
+def run_windows(request: RunRequest, session: StreamSession, *, stop: StopRequest) -> None:
     """Classify the sources until they end, or somebody ends it.
 
     Args:
-        bundle: The model.
         request: As asked for.
-        running: The model, open.
-        windows: How each source is cut.
+        session: The model, open.
         stop: Looked at with every frame.
     """
     from edge_cli.recording_options import recorded
     from edge_cli.run_degrade import ladder_plan
-    from edge_cli.run_header import header_of
+    from edge_cli.run_header import header_of, reuse_facts
     from edge_cli.run_outputs import RunStream
     from edge_cli.run_sinks import open_sinks
     from edge_cli.summary import RunSummary
     from edge_cli.viewers import open_viewers
     from runtime.opened_sources import open_sources
-    from runtime.pipeline import FrameWatch, classify_streams
-    from runtime.preprocess import Preparation
+    from runtime.pipeline import FrameWatch
     from runtime.sources import repeats_live
 
-    card = bundle.card
-    plan = ladder_plan(bundle, request, running, windows)
+    windows = session.cuts
+    plan = ladder_plan(request, session)
     with ExitStack() as stack:
         opened = open_sources(
             [
@@ -188,19 +126,19 @@ def run_windows(
             if source.live:
                 length_s = cut.window.length_s
                 say(f"{source.description}: the first result comes after {length_s:g} s")
-        preparation = Preparation(clip=card.clip, views=request.views_of(card.clip))
-        neighbours = running.reusing.neighbours() if running.reusing else None
-        streams = [
-            _stream(cut, card.clip, source, neighbours)
-            for source, cut in zip(sources, windows, strict=True)
-        ]
-        model, ladder = running.stream_model(preparation), None
+        streams = session.streams(sources)
+        model, ladder = session.stream_model(), None
         if plan is not None:
             strides_s = [cut.window.stride_s for cut in windows]
-            ladder = stack.enter_context(plan.open(model, preparation, streams, strides_s))
+            ladder = stack.enter_context(plan.open(model, streams, strides_s))
             model = ladder.model
         header = header_of(
-            bundle, request, running, sources=sources, windows=windows, ladder=ladder
+            request,
+            session,
+            sources=sources,
+            windows=windows,
+            reuse=reuse_facts(session),
+            degrade=None if ladder is None else ladder.facts(),
         )
         told = [
             RunStream(name=name, live=source.live, window=cut.window)
@@ -209,15 +147,15 @@ def run_windows(
         viewers = open_viewers(request, header, sources, told, stop=stop, stack=stack)
         sinks = stack.enter_context(open_sinks(request, header, told, viewers=viewers))
         summary = RunSummary()
-        predictions = classify_streams(
+        predictions = session.predictions(
             streams,
-            model,
-            request.decoding(card),
-            preparation=preparation,
+            request.decoding(session.bundle.card),
+            model=model,
             watch=FrameWatch(
                 on_frame=sinks.frame,
                 wants=sinks.wants,
                 on_event=sinks.source_event,
+                on_end=sinks.source_ended,
                 stopped=lambda: stop.received,
             ),
         )
@@ -251,17 +189,6 @@ def run_windows(
                         say(_only_gaps(cut.grid))
                         break
     sinks.check_seen()
-
-
-def _stream(
-    windows: Windows, clip: ClipSpec, source: FrameSource, neighbours: Neighbours | None
-) -> Stream:
-    """A source, and what cuts it: each of its videos from the beginning of that."""
-    from runtime.pipeline import Stream
-    from runtime.sampling_in_turn import SamplersInTurn
-
-    turns = SamplersInTurn(lambda: windows.sampler(clip, source, neighbours))
-    return Stream(source=source, sampler=turns, turns=turns)
 
 
 def _reason(request: RunRequest, sinks: RunSinks, summary: RunSummary) -> EndReason:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("models", "runtime", "convert", "calibration", "edge_cli")
+PACKAGES = ("edgecls", "models", "runtime", "convert", "calibration", "edge_cli")
 
 OPTIONAL = (
     *("onnxruntime", "onnx", "openvino", "nncf", "paddle", "paddle2onnx", "torch"),

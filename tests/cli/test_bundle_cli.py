@@ -140,9 +140,9 @@ def test_debug_anywhere_shows_the_traceback(bundle: Bundle, tmp_path: Path) -> N
 
 def test_bug_is_one_line(bundle: Bundle) -> None:
     code = (
-        "import models.bundle, edge_cli.app\n"
+        "import edgecls.loading, edge_cli.app\n"
         "def broken(path): raise ZeroDivisionError('division by zero')\n"
-        "models.bundle.open_bundle = broken\n"
+        "edgecls.loading.open_bundle = broken\n"
         "edge_cli.app.main(['inspect', 'x'])"
     )
     done = subprocess.run(

@@ -16,7 +16,7 @@ def raising(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(path: Path | None) -> None:
         raise error
 
-    monkeypatch.setattr("models.bundle.open_bundle", broken)
+    monkeypatch.setattr("edgecls.loading.open_bundle", broken)
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from edge_cli.run_model import Running
+from edgecls.stream_session import StreamSession
 from models.bundle import Bundle
-from runtime.preprocess import Preparation
 from runtime.records import Clip
 from runtime.stream_model import Scores, StreamModel
 from tests.cli.command import NEEDS_ENGINES, failing
@@ -58,13 +57,13 @@ class Slowed:
 
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = Running.stream_model
+    original = StreamSession.stream_model
 
-    def slowed(running: Running, preparation: Preparation) -> StreamModel:
-        cost_s = COSTS_S[running.variant.precision, preparation.clip.frames]
-        return Slowed(original(running, preparation), cost_s)
+    def slowed(session: StreamSession) -> StreamModel:
+        cost_s = COSTS_S[session.variant.precision, session.bundle.card.clip.frames]
+        return Slowed(original(session), cost_s)
 
-    monkeypatch.setattr(Running, "stream_model", slowed)
+    monkeypatch.setattr(StreamSession, "stream_model", slowed)
 
 
 def lines(text: str, kind: str) -> list[dict[str, Any]]:

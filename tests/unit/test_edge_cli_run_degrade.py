@@ -105,8 +105,8 @@ def ran(
     card = a_card(clip={"frames": 8, "crop": 16, "resize": {"short_side": 16}})
     models = [Slow(clock, cost_s) for cost_s in costs_s]
 
-    def opener(model: OpenModel) -> Callable[[Preparation], OpenModel]:
-        return lambda preparation: model
+    def opener(model: OpenModel) -> Callable[[], OpenModel]:
+        return lambda: model
 
     plan = LadderPlan(
         asked=DegradeRequest(limit_ms=limit_ms),
@@ -122,7 +122,7 @@ def ran(
     )
     preparation = Preparation(clip=card.clip)
     stream = Stream(source=Camera(clock, seconds), sampler=GridSampler(spec, rule="centre"))
-    with plan.open(models[0], preparation, [stream], [spec.stride_s]) as ladder:
+    with plan.open(models[0], [stream], [spec.stride_s]) as ladder:
         return looped(ladder, card, preparation, stream)
 
 
@@ -183,11 +183,10 @@ def test_nothing_is_taken_from_a_run_that_is_in_time(clock: Clock) -> None:
 
 
 def test_files_are_refused() -> None:
-    clip = a_card().clip
     stream = Stream(source=FakeSource([]), sampler=GridSampler(SPEC, rule="centre"))
     plan = LadderPlan(asked=DegradeRequest(limit_ms=300.0), candidates=())
     with pytest.raises(UsageError, match="about live sources"):
-        plan.open(Slow(Clock(), lambda at_s: 0.0), Preparation(clip=clip), [stream], [0.25])
+        plan.open(Slow(Clock(), lambda at_s: 0.0), [stream], [0.25])
 
 
 @pytest.mark.parametrize(
