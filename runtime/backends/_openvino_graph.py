@@ -9,8 +9,22 @@ from queue import SimpleQueue
 from threading import Lock
 from typing import Any
 
-Folder = Callable[[int], AbstractContextManager[Path | None]]
-"""Where what is compiled for a batch size is kept; None where it is not."""
+Folder = Callable[[str], AbstractContextManager[Path | None]]
+"""Where what is compiled for a shape is kept; None where it is not."""
+
+
+def kept_nowhere(shape: str) -> AbstractContextManager[None]:
+    """No folder."""
+    del shape
+    return nullcontext()
+
+
+def compiled(core: Any, model: Any, device: str, told: Mapping[str, Any], folder: Folder) -> Any:
+    """Compile a graph of static shapes, or load what was compiled before."""
+    shapes = ("x".join(map(str, port.get_shape())) for port in model.inputs)
+    with folder(", ".join(shapes)) as path:
+        kept = {} if path is None else {"CACHE_DIR": str(path)}
+        return core.compile_model(model, device, {**told, **kept})
 
 
 class CompiledGraph:
@@ -36,7 +50,7 @@ class CompiledGraph:
         told: Mapping[str, Any],
         *,
         parallel: int,
-        folder: Folder = lambda _: nullcontext(),
+        folder: Folder = kept_nowhere,
     ) -> None:
         self._core = core
         self._model = model
@@ -67,14 +81,12 @@ class CompiledGraph:
     def _compiled(self, batch: int) -> SimpleQueue[Any]:
         if self.fixed_batch is None:
             self._model.reshape([batch, *self._clip])
-        with self._folder(batch) as folder:
-            told = self._told if folder is None else {**self._told, "CACHE_DIR": str(folder)}
-            compiled = self._core.compile_model(self._model, self._device, told)
-        self.devices = tuple(compiled.get_property("EXECUTION_DEVICES"))
-        useful = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+        made = compiled(self._core, self._model, self._device, self._told, self._folder)
+        self.devices = tuple(made.get_property("EXECUTION_DEVICES"))
+        useful = int(made.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
         idle: SimpleQueue[Any] = SimpleQueue()
         for _ in range(max(1, min(self._parallel, useful))):
-            idle.put(compiled.create_infer_request())
+            idle.put(made.create_infer_request())
         for other in list(self._idle)[1:]:
             del self._idle[other]
         self._idle[batch] = idle

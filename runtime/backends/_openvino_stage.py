@@ -15,6 +15,7 @@ import numpy as np
 
 from models.stages import Stage
 from runtime.backends._engine import check_stage_ends, closed, engine_errors, loading
+from runtime.backends._openvino_graph import Folder, compiled, kept_nowhere
 from runtime.batches import recurring_pieces
 from runtime.closing import ClosesOnExit
 from runtime.stage_session import Array, stage_inputs, stage_outputs
@@ -31,6 +32,7 @@ class OpenVinoStageSession(ClosesOnExit):
         device: Where it runs.
         settings: Of the compiled graphs.
         engine: Name of the engine.
+        folder: For what is compiled.
 
     Raises:
         BackendError: The graph does not load, or is not what the card says.
@@ -46,6 +48,7 @@ class OpenVinoStageSession(ClosesOnExit):
         device: str,
         settings: dict[str, Any],
         engine: str,
+        folder: Folder = kept_nowhere,
     ) -> None:
         self._backend = engine.split()[0]
         self._engine = engine
@@ -54,6 +57,7 @@ class OpenVinoStageSession(ClosesOnExit):
         self._core = core
         self._device = device
         self._settings = settings
+        self._folder = folder
         self._slots = 0
         self._requests: dict[int, tuple[Any, dict[int, Array]]] = {}
         with engine_errors(self._backend, loading(path)):
@@ -122,9 +126,8 @@ class OpenVinoStageSession(ClosesOnExit):
             first = count if name == self._names[-1] else self._slots
             shapes[name] = [first, *(axis.get_length() for axis in shape[1:])]
         self._model.reshape(shapes)
-        return self._core.compile_model(
-            self._model, self._device, self._settings
-        ).create_infer_request()
+        made = compiled(self._core, self._model, self._device, self._settings, self._folder)
+        return made.create_infer_request()
 
     def _infer(self, inputs: Sequence[Array], outputs: Sequence[Array]) -> None:
         request, bound = self._requests[len(inputs[-1])]

@@ -8,7 +8,6 @@ first: OpenVINO 2026.4 crashes on some that are damaged.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -29,7 +28,7 @@ from runtime.backends._openvino_device import (
     properties,
     threads,
 )
-from runtime.backends._openvino_graph import CompiledGraph
+from runtime.backends._openvino_graph import CompiledGraph, Folder, kept_nowhere
 from runtime.backends._openvino_stage import OpenVinoStageSession
 from runtime.backends._ort import check_graph
 from runtime.batches import in_fixed_batches
@@ -79,10 +78,9 @@ def _open(path: Path, card: ModelCard, options: SessionOptions) -> Session:
     precision = next((one.precision for one in card.variants if one.file == path.name), "fp32")
     told = properties(device, values, options, precision=precision)
     with engine_errors(_NAME, loading(path)):
-        model, kept = core.read_model(str(path)), {}
-        if is_cached(device, values):
-            kept["folder"] = _Kept(_key(openvino, device, told, path=path, card=card))
-        graph = CompiledGraph(core, model, device, told, parallel=options.parallel, **kept)
+        folder = _folder(openvino, device, told, path=path, kept=is_cached(device, values))
+        model, parallel = core.read_model(str(path)), options.parallel
+        graph = CompiledGraph(core, model, device, told, parallel=parallel, folder=folder)
         with graph.request(graph.fixed_batch or 1):
             engine = _engine(openvino, graph.devices)
     return OpenVinoSession(graph, card, engine=engine)
@@ -106,6 +104,7 @@ def _open_stage(path: Path, stage: Stage, options: SessionOptions) -> StageSessi
         device=device,
         settings=told,
         engine=_engine(openvino, (device,)),
+        folder=_folder(openvino, device, told, path=path, kept=is_cached(device, values)),
     )
 
 
@@ -141,32 +140,23 @@ def _engine(openvino: Any, devices: tuple[str, ...]) -> str:
     return f"{_NAME} {_release(openvino)} {' and '.join(names)}"
 
 
-def _key(
-    openvino: Any, device: str, told: Mapping[str, Any], *, path: Path, card: ModelCard
-) -> EngineKey:
-    """What a compiled graph is for, but for the batch size."""
+def _folder(
+    openvino: Any, device: str, told: Mapping[str, Any], *, path: Path, kept: bool
+) -> Folder:
+    """Where what is compiled of a graph is kept, by the shape of its input."""
+    if not kept:
+        return kept_nowhere
     weights = [path.with_suffix(".bin")] if path.suffix == ".xml" else []
-    return EngineKey(
+    key = EngineKey(
         backend=_NAME,
         engine=f"openvino {openvino.__version__}",
         device=f"{device}, {shared_core(openvino).get_property(device, 'FULL_DEVICE_NAME')}",
         model_sha256=" ".join(sha256_of(file) for file in (path, *weights)),
-        shape="x".join(map(str, card.clip.input_shape(1))),
+        shape="",
         settings={name: str(value) for name, value in told.items()},
-        model=card.name,
+        model=path.parent.name,
     )
-
-
-class _Kept:
-    """Folders for what is compiled, in the cache."""
-
-    def __init__(self, key: EngineKey) -> None:
-        self._key = key
-
-    def __call__(self, batch: int) -> AbstractContextManager[Path]:
-        """The folder for a batch size."""
-        _, *clip = self._key.shape.split("x")
-        return EngineCache().entry(replace(self._key, shape="x".join([str(batch), *clip])))
+    return lambda shape: EngineCache().entry(replace(key, shape=shape))
 
 
 class OpenVinoSession(ClosesOnExit):

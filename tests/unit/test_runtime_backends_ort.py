@@ -24,11 +24,14 @@ def bundle(tmp_path: Path) -> Bundle:
     return write_tiny_bundle(tmp_path)
 
 
-def opened(bundle: Bundle, provider: str, threads: int | None = 1) -> OrtSession:
+ONE_THREAD = SessionOptions(threads=1)
+
+
+def opened(bundle: Bundle, provider: str, options: SessionOptions = ONE_THREAD) -> OrtSession:
     return open_ort(
         bundle.model_path(),
         bundle.card,
-        SessionOptions(threads=threads),
+        options,
         backend="cuda",
         extra_name="gpu",
         provider=provider,
@@ -70,9 +73,16 @@ def test_settings_of_the_session(bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", spy)
     monkeypatch.setattr("runtime.backends._ort.usable_cpus", lambda: 5)
-    opened(bundle, "CPUExecutionProvider", threads=3).close()
-    opened(bundle, "CPUExecutionProvider", threads=None).close()
-    assert seen == [(3, "0"), (5, "0")]
+    for options in (
+        SessionOptions(threads=3),
+        SessionOptions(),
+        SessionOptions(parallel=2),
+        SessionOptions(threads=2, parallel=4),
+        SessionOptions(settings={"cuda": {"threads": "2", "spinning": "on"}}),
+        SessionOptions(threads=3, settings={"cuda": {"threads": "2"}}),
+    ):
+        opened(bundle, "CPUExecutionProvider", options).close()
+    assert seen == [(3, "0"), (5, "0"), (4, "0"), (1, "0"), (2, "1"), (3, "0")]
 
 
 def test_absent_module_names_the_extra(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
