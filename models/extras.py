@@ -19,6 +19,8 @@ EXTRA_MODULES: dict[str, tuple[str, ...]] = {
     "serve": ("starlette", "uvicorn", "prometheus_client", "h11", "anyio"),
     "train": ("torch",),
     "mqtt": ("paho",),
+    "archive": ("pyarrow",),
+    "ray": ("ray", "pyarrow", "pandas", "fsspec"),
 }
 """Top-level modules that each extra brings."""
 

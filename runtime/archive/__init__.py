@@ -1,0 +1,1 @@
+"""Label an archive of video files: every file once, whatever happens meanwhile."""
