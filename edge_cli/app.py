@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 from edge_cli import (
     bench_cmd,
     calibrate_cmd,
+    classify_cmd,
     convert_cmd,
     data_cmd,
     doctor_cmd,
@@ -122,6 +123,7 @@ def build_app() -> typer.Typer:
     app.callback()(_global_options)
     app.command("convert")(convert_cmd.convert)
     app.command("run")(run_cmd.run)
+    app.command("classify")(classify_cmd.classify)
     app.command("record")(record_cmd.record)
     app.command("sources")(sources_cmd.sources)
     app.command("doctor")(doctor_cmd.doctor)
