@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import typer
 
 from calibration.clip_list import ClipList, ListOptions, checked, evenly_chosen, read_clips
@@ -27,7 +26,7 @@ from models.card import CARD_NAME
 from models.errors import SourceError, UsageError
 from models.version import edgecls_version
 from runtime.choose import Choice, choose_session
-from runtime.session import SessionOptions
+from runtime.engine_request import EngineRequest
 
 EXIT_INTERRUPTED = 130
 
@@ -152,16 +151,10 @@ def _asked_backend(request: EvalRequest) -> str | None:
 
 
 def _chosen(model: Model, request: EvalRequest, *, backend: str | None, stack: ExitStack) -> Choice:
-    """An open session that has run once: the first run of an engine is slow."""
-    choice = choose_session(
-        model.bundle,
-        backend=backend,
-        options=SessionOptions(threads=request.threads),
-        precision=model.precision,
-    )
+    asked = EngineRequest(backend=backend, precision=model.precision, threads=request.threads)
+    choice = choose_session(model.bundle, asked)
     stack.enter_context(choice.session)
     _say(choice.line())
-    choice.session.run(np.zeros(model.bundle.card.clip.input_shape(), np.float32))
     return choice
 
 

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 
 from edgecls.loading import load_bundle
-from edgecls.opening import chosen, warm_up
+from edgecls.opening import chosen
 from models.bundle import Bundle
 from models.card import Variant
 from runtime.choose import Choice
@@ -121,10 +121,4 @@ def open_session(
         BackendError: No engine runs the model as asked.
     """
     opened = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
-    choice = chosen(opened, engine or EngineRequest())
-    try:
-        warm_up(choice.session, opened)
-    except BaseException:
-        choice.session.close()
-        raise
-    return ClipSession(bundle=opened, choice=choice)
+    return ClipSession(bundle=opened, choice=chosen(opened, engine or EngineRequest()))

@@ -8,11 +8,10 @@ from models.bundle import Bundle
 from runtime.choose import Choice, choose_session
 from runtime.engine_request import EngineRequest
 from runtime.preprocess import Preparation
-from runtime.session import Session
 
 
 def chosen(bundle: Bundle, engine: EngineRequest) -> Choice:
-    """Open the graph and engine asked for, or the best.
+    """Open the graph and engine asked for, or the best; the session has run once.
 
     Args:
         bundle: The model.
@@ -23,16 +22,11 @@ def chosen(bundle: Bundle, engine: EngineRequest) -> Choice:
         BackendError: No engine runs the model as asked.
         BundleError: A file does not match the card.
     """
-    warm_up_preparation(bundle)
+    _warm_up_preparation(bundle)
     return choose_session(bundle, engine)
 
 
-def warm_up(session: Session, bundle: Bundle) -> None:
-    """Run once on nothing: the first run of an engine is slow, and is no latency of a clip."""
-    session.run(np.zeros(bundle.card.clip.input_shape(), np.float32))
-
-
-def warm_up_preparation(bundle: Bundle) -> None:
+def _warm_up_preparation(bundle: Bundle) -> None:
     """Prepare nothing once: the first picture loads a library, and that is no latency either."""
     clip = bundle.card.clip
     side = 2 * clip.resize.short_side

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from edgecls.loading import load_bundle
-from edgecls.opening import chosen, warm_up
+from edgecls.opening import chosen
 from edgecls.windows import WindowCut, Windows
 from models.bundle import Bundle
 from models.card import Variant
@@ -230,9 +230,7 @@ def open_cut(
             if reusing.asked != "auto":
                 raise
             staged, reusing = None, reusing.given_up(error)
-        if staged is None:
-            warm_up(choice.session, bundle)
-        else:
+        if staged is not None:
             choice.session.close()  # its weights would take memory for nothing
     except BaseException:
         choice.session.close()

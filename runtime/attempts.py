@@ -1,17 +1,27 @@
-"""Opening graphs on engines, one after another; every refusal is kept."""
+"""Starting graphs on engines, one after another; every refusal is kept."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
 
 from models.bundle import Bundle
 from models.card import Variant
 from models.errors import BackendError, EdgeclsError
+from runtime.engine_request import EngineRequest
 from runtime.graphs import short_title
-from runtime.session import Backend, Session, SessionOptions
+from runtime.placement import Placement
+from runtime.session import Backend, Session, Tensor
 
 logger = logging.getLogger(__name__)
+
+_CPU = "CPU"
+"""What `Placement` calls the processor."""
+
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,30 +48,32 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entrant:
-    """A graph, open on a backend.
+    """A graph, open on a backend; it has run once.
 
     Attributes:
         backend: The backend.
         variant: The graph.
         session: Open.
+        placement: Where its nodes ran.
     """
 
     backend: Backend
     variant: Variant
     session: Session
-
-    @property
-    def title(self) -> str:
-        """E.g. "cpu", or "cpu int8" where it is not fp32."""
-        return _title(self.backend, self.variant)
+    placement: Placement
 
 
 class Attempts:
-    """Opens the graphs of a bundle and remembers what failed."""
+    """Starts the graphs of a bundle and remembers what failed.
 
-    def __init__(self, bundle: Bundle, options: SessionOptions) -> None:
+    Args:
+        bundle: The model.
+        asked: What is asked of the engine.
+    """
+
+    def __init__(self, bundle: Bundle, asked: EngineRequest) -> None:
         self.bundle = bundle
-        self.options = options
+        self.asked = asked
         self.rejected: list[Rejection] = []
 
     def works(self, backend: Backend) -> bool:
@@ -73,8 +85,14 @@ class Attempts:
             self.reject(backend, None, probe.reason, probe.hint)
         return probe.ok
 
-    def open(self, backend: Backend, variant: Variant) -> Entrant | None:
-        """A graph on a backend that works; or None, and one more entry in `rejected`.
+    def start(self, backend: Backend, variant: Variant) -> Entrant | None:
+        """Open a graph on a backend that works, run it once, and look where its nodes ran.
+
+        An engine may load a graph and fail, or leave the device that it is for, only when it runs.
+        The first run is also the slow one: no latency that is measured later has it.
+
+        Returns:
+            None where it was refused, and one more entry in `rejected`.
 
         Raises:
             BundleError: The file is missing or altered.
@@ -83,11 +101,24 @@ class Attempts:
             return None
         path = self.bundle.graph_path(variant)
         try:
-            session = backend.open(path, self.bundle.card, self.options)
+            session = backend.open(path, self.bundle.card, self.asked.options)
+            try:
+                session.run(self.noise)
+                placement = session.placement
+                self._check_placement(backend, placement)
+            except BaseException:
+                session.close()
+                raise
         except EdgeclsError as error:
             self.reject(backend, variant, error.message, error.hint)
             return None
-        return Entrant(backend=backend, variant=variant, session=session)
+        return Entrant(backend=backend, variant=variant, session=session, placement=placement)
+
+    @cached_property
+    def noise(self) -> Tensor:
+        """A clip to run: float32 [1, T, 3, H, W]; zeros would be quicker than video is."""
+        shape = self.bundle.card.clip.input_shape()
+        return np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
 
     def reject(
         self, backend: Backend, variant: Variant | None, reason: str, hint: str = ""
@@ -104,11 +135,28 @@ class Attempts:
         hint = next((no.hint for no in self.rejected if no.hint), "pip install 'edgecls[cpu]'")
         return BackendError(f"No backend runs {self.bundle.card.name} here ({reasons}).", hint=hint)
 
+    def _check_placement(self, backend: Backend, placement: Placement) -> None:
+        """Refuse a backend for a GPU whose nodes ran elsewhere.
+
+        Raises:
+            BackendError: None ran on it, or too many ran on the CPU and the request is strict.
+        """
+        if backend.provider == _CPU:
+            return
+        if placement.node_share(backend.provider) <= 0:
+            raise BackendError(
+                f"not one node of the graph ran on {backend.provider} ({placement.line()})",
+                hint="edgecls doctor",
+            )
+        share, allowed = placement.node_share(_CPU), self.asked.max_cpu_share
+        if self.asked.strict and share > allowed + _ROUNDING:
+            raise BackendError(
+                f"{share * 100:.1f} % of the nodes ran on the CPU, and --strict allows"
+                f" {allowed * 100:g} %",
+                hint="--max-cpu-share allows more; without --strict it is used as it is.",
+            )
+
 
 def _key(backend: Backend, variant: Variant) -> tuple[str, str]:
     """An fp32 graph stands for the model."""
     return backend.name, "" if variant.precision == "fp32" else short_title(variant)
-
-
-def _title(backend: Backend, variant: Variant) -> str:
-    return " ".join(part for part in _key(backend, variant) if part)

@@ -22,11 +22,13 @@ class Outcome:
         backend: Name of the engine that won.
         file: The graph that it ran.
         speedup: Speed of INT8 over that of fp32 on that engine; None when they did not race.
+        failed: Backend and file of graphs that failed, and may do better another time.
     """
 
     backend: str
     file: str
     speedup: float | None
+    failed: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +79,27 @@ class ChoiceCache:
 def _outcome(value: Any) -> Outcome | None:
     """An entry of the file; None when it is not what is written there."""
     match value:
-        case {"backend": str(backend), "file": str(file), "speedup": None}:
-            return Outcome(backend=backend, file=file, speedup=None)
-        case {"backend": str(backend), "file": str(file), "speedup": float(speedup)}:
-            fits = math.isfinite(speedup) and speedup > 0
-            return Outcome(backend=backend, file=file, speedup=speedup) if fits else None
+        case {
+            "backend": str(backend),
+            "file": str(file),
+            "speedup": speedup,
+            "failed": list(pairs),
+        }:
+            failed = [_pair(pair) for pair in pairs]
+        case _:
+            return None
+    if None in failed or not _is_speedup(speedup):
+        return None
+    known = tuple(pair for pair in failed if pair is not None)
+    return Outcome(backend=backend, file=file, speedup=speedup, failed=known)
+
+
+def _pair(value: Any) -> tuple[str, str] | None:
+    match value:
+        case [str(backend), str(file)]:
+            return backend, file
     return None
+
+
+def _is_speedup(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isfinite(value) and value > 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -35,23 +36,47 @@ class Won:
             when they did not race.
         remembered: It was measured at an earlier start.
         why: Why this engine, one clause; empty when only one backend was considered.
+        failed: Backend and file of the graphs that were to race and failed.
     """
 
     entrant: Entrant
     speedup: float | None = None
     remembered: bool = False
     why: str = ""
+    failed: tuple[tuple[str, str], ...] = ()
 
 
-def contest(
-    attempts: Attempts, backends: Sequence[Backend], *, precision: str, machine: Machine
+def first_that_works(
+    attempts: Attempts, backends: Sequence[Backend], *, precision: str
 ) -> Won | None:
+    """Open the first graph that runs, without measuring anything.
+
+    Args:
+        attempts: Opens, and keeps refusals.
+        backends: In order of preference.
+        precision: Of the graph, not `auto`.
+
+    Returns:
+        None when nothing of it can be used.
+
+    Raises:
+        BundleError: The file of a graph is missing or altered.
+    """
+    for backend in backends:
+        if attempts.works(backend):
+            for variant in competing(attempts.bundle.card, precision, backend.name):
+                entrant = attempts.start(backend, variant)
+                if entrant is not None:
+                    return Won(entrant=entrant)
+    return None
+
+
+def contest(attempts: Attempts, backends: Sequence[Backend], *, machine: Machine) -> Won | None:
     """Open the best graph on the best of these backends.
 
     Args:
         attempts: Opens, and keeps refusals.
         backends: Those that compete.
-        precision: Asked for.
         machine: Has the clock and the memory.
 
     Returns:
@@ -60,29 +85,46 @@ def contest(
     Raises:
         BundleError: The file of a graph is missing or altered.
     """
-    card = attempts.bundle.card
+    card, precision = attempts.bundle.card, attempts.asked.precision
     works = [backend for backend in backends if attempts.works(backend)]
     graphs = [(one, variant) for one in works for variant in competing(card, precision, one.name)]
     rivals = len(backends) > 1
     if len(graphs) < 2:
-        opened = [attempts.open(backend, variant) for backend, variant in graphs]
+        opened = [attempts.start(backend, variant) for backend, variant in graphs]
         return next((Won(entrant=one, why=_ONLY if rivals else "") for one in opened if one), None)
     key = _key(attempts, machine, graphs)
     won = _remembered(attempts, graphs, machine.cache.get(key), rivals=rivals)
     if won is None:
-        won = _raced(attempts, graphs, precision, clock=machine.clock, rivals=rivals)
+        won = _raced(attempts, graphs, clock=machine.clock, rivals=rivals)
         if won is not None:
-            file, backend = won.entrant.variant.file, won.entrant.backend.name
-            machine.cache.put(key, Outcome(backend=backend, file=file, speedup=won.speedup))
+            outcome = Outcome(
+                backend=won.entrant.backend.name,
+                file=won.entrant.variant.file,
+                speedup=won.speedup,
+                failed=won.failed,
+            )
+            machine.cache.put(key, outcome)
     return won
 
 
 def _remembered(
     attempts: Attempts, graphs: Graphs, known: Outcome | None, *, rivals: bool
 ) -> Won | None:
+    """The winner of an earlier race, if all that failed then, such as for want of memory, still do.
+
+    What fails is tried at every start, so that the user is told each time.
+    """
+    if known is None:
+        return None
     for backend, variant in graphs:
-        if known is not None and (known.backend, known.file) == (backend.name, variant.file):
-            entrant = attempts.open(backend, variant)
+        if (backend.name, variant.file) in known.failed:
+            better = attempts.start(backend, variant)
+            if better is not None:
+                better.session.close()
+                return None
+    for backend, variant in graphs:
+        if (known.backend, known.file) == (backend.name, variant.file):
+            entrant = attempts.start(backend, variant)
             if entrant is not None:
                 alone = len({one.name for one, _ in graphs}) == 1
                 why = _ONLY if alone else "fastest in an earlier race on this machine"
@@ -95,18 +137,17 @@ def _remembered(
     return None
 
 
-def _raced(
-    attempts: Attempts, graphs: Graphs, precision: str, *, clock: Clock, rivals: bool
-) -> Won | None:
+def _raced(attempts: Attempts, graphs: Graphs, *, clock: Clock, rivals: bool) -> Won | None:
     """Open all, keep the best, close the others."""
     with ExitStack() as unless_kept:
         entrants: list[Entrant] = []
         for backend, variant in graphs:
-            entrant = attempts.open(backend, variant)
+            entrant = attempts.start(backend, variant)
             if entrant is not None:
                 unless_kept.callback(entrant.session.close)
                 entrants.append(entrant)
         timed = race(attempts, entrants, clock)
+        precision = attempts.asked.precision
         best = next((one for one in timed if precision != "auto" or _may_win(one, timed)), None)
         if best is None:
             return None
@@ -114,10 +155,13 @@ def _raced(
     for entrant in entrants:
         if entrant is not best.entrant:
             entrant.session.close()
+    finished = {(one.entrant.backend.name, one.entrant.variant.file) for one in timed}
+    raced = [(backend.name, variant.file) for backend, variant in graphs]
     return Won(
         entrant=best.entrant,
         speedup=_speedup(timed, best.entrant.backend),
         why=_why(best, timed) if rivals else "",
+        failed=tuple(one for one in raced if one not in finished),
     )
 
 
@@ -159,6 +203,7 @@ def _why(best: Timed, timed: Sequence[Timed]) -> str:
 
 def _key(attempts: Attempts, machine: Machine, graphs: Graphs) -> str:
     """All that may change who wins. The probes load the engines, so their versions are known."""
+    asked = attempts.asked
     engines: dict[str, list[str]] = {}
     for backend, variant in graphs:
         if backend.name not in engines:
@@ -168,6 +213,14 @@ def _key(attempts: Attempts, machine: Machine, graphs: Graphs) -> str:
                 f"{one.__name__} {getattr(one, '__version__', '')}" for one in loaded
             ]
         engines[backend.name] += [entry.sha256 for entry in variant.files]
-    threads = attempts.options.threads or usable_cpus()
+    asked_for = {
+        "precision": asked.precision,
+        "device": asked.device,
+        "threads": asked.threads or usable_cpus(),
+        "parallel": asked.parallel,
+        "settings": [attempts.bundle.card.settings, dict(asked.settings)],
+        "cpu_share": asked.max_cpu_share if asked.strict else None,
+    }
     shown = [f"{name} [{', '.join(facts)}]" for name, facts in engines.items()]
-    return " | ".join([machine.cpu.model, f"{threads} threads", *shown])
+    here = [machine.cpu.model, machine.gpus, json.dumps(asked_for, sort_keys=True)]
+    return " | ".join([*here, *shown])

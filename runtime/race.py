@@ -6,16 +6,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-import numpy as np
-
 from models.errors import EdgeclsError
 from runtime.attempts import Attempts, Entrant
 
 RACE_S = 2.0
-"""Time for all timed runs of a race together, warm-up not counted; one round is always run."""
+"""Time for all timed runs of a race together; one round is always run."""
 
 RACE_RUNS = 40
 """Timed runs of one entrant at most."""
+
+OUT_AFTER = 3
+"""Rounds after which those drop out that cannot win, so that the others have the time."""
+
+OUT_AT = 2.0
+"""Times as slow as the fastest, each by its best run, that cannot win."""
 
 Clock = Callable[[], float]
 """Monotonic seconds."""
@@ -23,7 +27,7 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timed:
-    """An entrant that finished.
+    """An entrant that did not fail.
 
     Attributes:
         entrant: It.
@@ -34,38 +38,52 @@ class Timed:
     time_ms: float
 
 
+@dataclass(slots=True)
+class _Runner:
+    """An entrant and its times so far."""
+
+    entrant: Entrant
+    times_s: list[float]
+
+
 def race(attempts: Attempts, entrants: Sequence[Entrant], clock: Clock) -> list[Timed]:
     """Time open graphs; those that fail are out.
 
     Args:
         attempts: Is told of those that fail.
-        entrants: Open.
+        entrants: Open, each has run once.
         clock: Measures.
 
     Returns:
-        Those that finished, fastest first.
+        Those that did not fail, fastest first.
     """
-    shape = attempts.bundle.card.clip.input_shape()
-    clips = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
 
-    def runs(entrant: Entrant) -> bool:
+    def timed_run(runner: _Runner) -> bool:
+        start_s = clock()
         try:
-            entrant.session.run(clips)
+            runner.entrant.session.run(attempts.noise)
         except EdgeclsError as error:
-            attempts.reject(entrant.backend, entrant.variant, error.message, error.hint)
+            one = runner.entrant
+            attempts.reject(one.backend, one.variant, error.message, error.hint)
             return False
+        runner.times_s.append(clock() - start_s)
         return True
 
-    running = [(entrant, list[float]()) for entrant in entrants if runs(entrant)]
+    running = [_Runner(entrant, []) for entrant in entrants]
+    too_slow: list[_Runner] = []
     used_s, rounds = 0.0, 0
     while running and rounds < RACE_RUNS and used_s < RACE_S:
-        finished = []
-        for entrant, times_s in running:
-            start_s = clock()
-            if runs(entrant):
-                times_s.append(clock() - start_s)
-                used_s += times_s[-1]
-                finished.append((entrant, times_s))
-        running, rounds = finished, rounds + 1
-    timed = [Timed(entrant=one, time_ms=median(times_s) * 1e3) for one, times_s in running]
+        running = [runner for runner in running if timed_run(runner)]
+        used_s += sum(runner.times_s[-1] for runner in running)
+        rounds += 1
+        if rounds >= OUT_AFTER and running:
+            limit_s = OUT_AT * min(min(runner.times_s) for runner in running)
+            too_slow += [runner for runner in running if min(runner.times_s) > limit_s]
+            running = [runner for runner in running if min(runner.times_s) <= limit_s]
+            if len(running) == 1:
+                break
+    timed = [
+        Timed(entrant=runner.entrant, time_ms=median(runner.times_s) * 1e3)
+        for runner in (*running, *too_slow)
+    ]
     return sorted(timed, key=lambda one: one.time_ms)

@@ -125,6 +125,7 @@ def test_they_stand_in_for_another_int8_graph_where_they_were_checked(
         choice = Choice(
             session=session,
             variant=own,
+            placement=session.placement,
             asked="int8",
             speedup=None,
             remembered=False,

@@ -16,6 +16,7 @@ from runtime.choose import Choice
 from runtime.clip_classifier import Decoding
 from runtime.grid import GridSampler, GridSpec, Neighbours, grid_spec
 from runtime.pipeline import Stream, classify_streams
+from runtime.placement import all_on
 from runtime.preprocess import Preparation
 from runtime.records import Frame, Prediction
 from runtime.reuse import ReuseAsked, Reusing, decide_reuse, step_share, whole_macs
@@ -50,6 +51,7 @@ def choice_of(bundle: Bundle, *, asked: str = "fp32", variant: Variant | None = 
     return Choice(
         session=Engine(),
         variant=variant or bundle.card.variants[0],
+        placement=all_on("CPU"),
         asked=asked,
         speedup=None,
         remembered=False,
@@ -211,11 +213,11 @@ def predictions(
 def test_exact_reuse_gives_what_whole_clips_give(
     staged: Bundle, backend: str, stride_s: float | None, gap: str
 ) -> None:
-    from runtime.choose import choose_session
+    from runtime.choose import EngineRequest, choose_session
 
     spec = grid_spec(4, length_s=1.0, stride_s=stride_s, gap="hold" if gap == "hold" else "reset")
     options = SessionOptions(threads=1)
-    choice = choose_session(staged, backend=backend, options=options)
+    choice = choose_session(staged, EngineRequest(backend=backend, threads=1))
     reusing = decided(staged, "exact", grid=spec, choice=choice)
     session = reusing.open(staged, choice, options, streams=2, phases=spec.phases)
     assert session is not None
@@ -241,10 +243,10 @@ def test_exact_reuse_gives_what_whole_clips_give(
 
 
 def test_approx_is_something_else_and_costs_less(staged: Bundle) -> None:
-    from runtime.choose import choose_session
+    from runtime.choose import EngineRequest, choose_session
 
     options = SessionOptions(threads=1)
-    choice = choose_session(staged, backend="cpu", options=options)
+    choice = choose_session(staged, EngineRequest(backend="cpu", threads=1))
     found = {}
     with choice.session:
         for asked in ("exact", "approx"):
