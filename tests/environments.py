@@ -64,8 +64,13 @@ class Environment:
         )
 
 
-def made_environment(folder: Path, *, extras: Sequence[str] = ()) -> Environment:
-    """Make one with edgecls and what some of its extras bring; skips where that is not here."""
+def made_environment(
+    folder: Path, *, extras: Sequence[str] = (), checkout: bool = True
+) -> Environment:
+    """Make one with edgecls and what some of its extras bring; skips where that is not here.
+
+    Without `checkout` edgecls itself is left out.
+    """
     venv.EnvBuilder(symlinks=True, with_pip=False).create(folder)
     packages = next(folder.glob("lib/python*/site-packages"))
     for distribution in _closure(extras):
@@ -74,8 +79,9 @@ def made_environment(folder: Path, *, extras: Sequence[str] = ()) -> Environment
             if not link.exists():
                 link.symlink_to(str(distribution.locate_file(name)))
     made = Environment(folder=folder, packages=packages)
-    (packages / "edgecls.pth").write_text(f"{ROOT}\n")
-    made.add_metadata("edgecls", "0.1.0")
+    if checkout:
+        (packages / "edgecls.pth").write_text(f"{ROOT}\n")
+        made.add_metadata("edgecls", "0.1.0")
     return made
 
 
@@ -106,10 +112,10 @@ def _closure(extras: Sequence[str]) -> Iterator[metadata.Distribution]:
 
 
 def _of_edgecls(extras: Sequence[str]) -> Iterator[Requirement]:
-    project = _pyproject()["project"]
-    yield from _wanted(project["dependencies"], "")
+    declared = project()["project"]
+    yield from _wanted(declared["dependencies"], "")
     for extra in extras:
-        for one in _wanted(project["optional-dependencies"][extra], ""):
+        for one in _wanted(declared["optional-dependencies"][extra], ""):
             if one.name == "edgecls":
                 yield from _of_edgecls(sorted(one.extras))
             else:
@@ -129,7 +135,7 @@ def _wanted(lines: Sequence[str], extra: str) -> Iterator[Requirement]:
             yield one
 
 
-def _pyproject() -> dict[str, Any]:
+def project() -> dict[str, Any]:
     words = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     if sys.version_info >= (3, 11):
         import tomllib
