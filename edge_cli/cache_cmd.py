@@ -1,0 +1,117 @@
+"""`edgecls cache`: what engines compiled, kept for the next start."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runtime.engine_cache import CacheEntry, EngineCache
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="List and remove what engines compiled and keep for the next start.",
+)
+
+
+@app.command("list")
+def list_entries(
+    as_json: Annotated[bool, typer.Option("--json", help="The list as JSON.")] = False,
+) -> None:
+    """List what engines compiled, the last used first.
+
+    Example: edgecls cache list --json
+    """
+    from runtime.engine_cache import EngineCache
+
+    cache = EngineCache()
+    entries = cache.entries()
+    if as_json:
+        value = {
+            "folder": str(cache.folder),
+            "limit_bytes": cache.limit_bytes,
+            "size_bytes": sum(entry.size_bytes for entry in entries),
+            "entries": [_facts(entry) for entry in entries],
+        }
+        sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+        return
+    if entries:
+        _show(entries)
+    sys.stdout.write(f"{_summary(entries, cache)}\n")
+
+
+@app.command("clear")
+def clear() -> None:
+    """Remove what engines compiled: they compile it again when they next need it.
+
+    What a process is building or loading at the moment stays.
+
+    Example: edgecls cache clear
+    """
+    from models.sizes import size_in_words
+    from runtime.engine_cache import EngineCache
+
+    removed, left = EngineCache().clear()
+    size = size_in_words(sum(entry.size_bytes for entry in removed))
+    sys.stdout.write(f"{_counted(len(removed))} removed, {size}\n")
+    if left:
+        sys.stderr.write(f"note: {_counted(len(left))} in use or not yours to remove\n")
+
+
+def _facts(entry: CacheEntry) -> dict[str, object]:
+    facts = asdict(entry.key)
+    return {
+        **facts,
+        "size_bytes": entry.size_bytes,
+        "used_s": entry.used_s,
+        "path": str(entry.path),
+    }
+
+
+def _show(entries: Sequence[CacheEntry]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from models.plain_text import plain
+    from models.sizes import size_in_words
+
+    table = Table(box=None, pad_edge=False, header_style="cyan")
+    for name in ("backend", "model", "input", "device", "engine", "size", "used"):
+        right = name in {"size", "used"}
+        table.add_column(name, justify="right" if right else "left", no_wrap=right, overflow="fold")
+    now_s = time.time()
+    for entry in entries:
+        key = entry.key
+        words = (key.backend, key.model, key.shape, key.device, key.engine)
+        last = (size_in_words(entry.size_bytes), _ago(now_s - entry.used_s))
+        table.add_row(*(Text(plain(word)) for word in (*words, *last)))
+    Console(highlight=False).print(table)
+
+
+def _summary(entries: Sequence[CacheEntry], cache: EngineCache) -> str:
+    from models.sizes import size_in_words
+
+    size = size_in_words(sum(entry.size_bytes for entry in entries))
+    limit = size_in_words(cache.limit_bytes)
+    return f"{_counted(len(entries))}, {size} of {limit} at most, in {cache.folder}"
+
+
+def _counted(number: int) -> str:
+    return f"{number or 'no'} {'entry' if number == 1 else 'entries'}"
+
+
+def _ago(seconds: float) -> str:
+    """E.g. "3 h ago"."""
+    for unit, length_s in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length_s:
+            return f"{seconds // length_s:.0f} {unit} ago"
+    return "just now"

@@ -1,0 +1,88 @@
+"""`edgecls cache list` and `clear`."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from runtime.engine_cache import EngineCache, EngineKey, default_folder
+from tests.cli.in_process import Done, called
+
+ENGINE = EngineKey(
+    backend="tensorrt",
+    engine="onnxruntime 1.23.2, TensorRT 10.3.0",
+    device="Orin, driver 540.4.0",
+    model_sha256="ab" * 32,
+    shape="1x8x3x224x224",
+    settings={"fp16": "1"},
+    model="pptsm\x1b[2Jv2",
+)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return default_folder()
+
+
+def edgecls(*words: str, monkeypatch: pytest.MonkeyPatch) -> Done:
+    return called("cache", *words, monkeypatch=monkeypatch, columns=100)
+
+
+def filled() -> None:
+    with EngineCache().entry(ENGINE) as path:
+        (path / "model.engine").write_bytes(bytes(1_500_000))
+    about = EngineCache().folder / ENGINE.digest / "entry.json"
+    two_hours_ago_s = time.time() - 7300
+    os.utime(about, (two_hours_ago_s, two_hours_ago_s))
+
+
+def test_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = edgecls("list", monkeypatch=monkeypatch)
+    assert (done.code, done.out) == (0, f"no entries, 0 bytes of 2.1 GB at most, in {folder}\n")
+    done = edgecls("clear", monkeypatch=monkeypatch)
+    assert (done.code, done.out, done.err) == (0, "no entries removed, 0 bytes\n", "")
+
+
+def test_an_entry(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    filled()
+    done = edgecls("list", monkeypatch=monkeypatch)
+    assert done.code == 0
+    head, *_, summary = done.out.splitlines()
+    assert head.split() == ["backend", "model", "input", "device", "engine", "size", "used"]
+    assert {"tensorrt", "1.5", "MB", "2", "h", "ago"} <= set(done.out.split())
+    assert "\x1b" not in done.out
+    assert max(map(len, done.out.splitlines()[:-1])) <= 100
+    assert summary == f"1 entry, 1.5 MB of 2.1 GB at most, in {folder}"
+
+    done = edgecls("list", "--json", monkeypatch=monkeypatch)
+    listed = json.loads(done.out)
+    assert (listed["size_bytes"], listed["folder"]) == (1_500_000, str(folder))
+    (entry,) = listed["entries"]
+    assert entry["settings"] == {"fp16": "1"}
+    assert Path(entry["path"]) == folder / ENGINE.digest
+
+    done = edgecls("clear", monkeypatch=monkeypatch)
+    assert (done.code, done.out) == (0, "1 entry removed, 1.5 MB\n")
+    assert list(folder.iterdir()) == []
+
+
+def test_what_is_in_use_stays(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("fcntl")
+    filled()
+    with EngineCache().entry(ENGINE):
+        done = edgecls("clear", monkeypatch=monkeypatch)
+    assert (done.code, done.out) == (0, "no entries removed, 0 bytes\n")
+    assert done.err == "note: 1 entry in use or not yours to remove\n"
+    assert len(list(folder.iterdir())) == 1
+
+
+@pytest.mark.parametrize("words", [(), ("list",), ("clear",)])
+def test_help(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    done = edgecls(*words, "--help", monkeypatch=monkeypatch)
+    assert done.code == 0
+    assert all(len(line) <= 100 for line in done.out.splitlines())
