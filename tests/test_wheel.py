@@ -64,8 +64,8 @@ def test_it_has_every_file_of_the_packages_and_no_other(wheel: Path) -> None:
 @NEEDS_ENGINES
 def test_it_runs_where_nothing_else_of_the_project_is(wheel: Path, tmp_path: Path) -> None:
     made = made_environment(tmp_path / "venv", extras=["cpu"], checkout=False)
-    pip = [sys.executable, "-m", "pip", "--python", made.python, "--disable-pip-version-check"]
-    install = [*pip, "install", "--no-deps", "--no-index", wheel]
+    pip = [sys.executable, "-m", "pip", "--python", str(made.python), "--disable-pip-version-check"]
+    install = [*pip, "install", "--no-deps", "--no-index", str(wheel)]
     subprocess.run(install, check=True, capture_output=True, cwd=tmp_path)
     done = made.edgecls("run", "--source", "demo", "--max-windows", "2", home=tmp_path)
     assert done.returncode == 0, done.stderr
