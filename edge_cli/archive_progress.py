@@ -33,25 +33,29 @@ class Tally:
         self.done = self._before = before
         self.failed = 0
         self._clock = clock
-        self._begun_s = clock()
+        self._first_s = 0.0
 
     def add(self, *, failed: bool) -> None:
         """Count a file that is done."""
+        if self.done == self._before:
+            self._first_s = self._clock()
         self.done += 1
         self.failed += failed
 
     @property
     def rate(self) -> float:
-        """Files per second of this run."""
-        elapsed_s = self._clock() - self._begun_s
-        return (self.done - self._before) / elapsed_s if elapsed_s > 0 else 0.0
+        """Files per second since the first one of this run; 0 while that is not known."""
+        after_first = self.done - self._before - 1
+        elapsed_s = self._clock() - self._first_s
+        return after_first / elapsed_s if after_first > 0 and elapsed_s > 0 else 0.0
 
     def line(self) -> str:
         """E.g. `120 of 500 files, 3 failed, 12.3 files/s, 31 s left`."""
         words = [f"{self.done} of {self.total} files"]
         if self.failed:
             words.append(f"{self.failed} failed")
-        words.append(f"{self.rate:.1f} files/s")
+        if self.rate:
+            words.append(f"{self.rate:.1f} files/s")
         if self.rate and self.done < self.total:
             words.append(f"{duration((self.total - self.done) / self.rate)} left")
         return ", ".join(words)
@@ -87,8 +91,8 @@ def progress_of(tally: Tally) -> Iterator[Callable[[FileResult], None]]:
         def told(result: FileResult) -> None:
             nonlocal said_s
             tally.add(failed=result.error is not None)
-            note = f"{tally.rate:.1f} files/s"
-            count(f"{note}, {tally.failed} failed" if tally.failed else note)
+            rate = f"{tally.rate:.1f} files/s" if tally.rate else ""
+            count(f"{rate} {tally.failed} failed" if tally.failed else rate)
             if not shown and time.monotonic() - said_s >= EVERY_S:
                 said_s = time.monotonic()
                 say(tally.line())
