@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_cli.engine_options import BackendOptionsOption, DeviceOption, settings_asked
 from edge_cli.options import BundleArgument, ThreadsOption, open_bundle_argument
 from edge_cli.progress import waiting
 from models.errors import BackendError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from edge_cli.bench_stream import StreamRequest
     from models.bundle import Bundle
     from models.card import Variant
     from runtime.bench import BenchPlan, BenchResult
+    from runtime.session import Backend
 
 _ALL = "all"
 
@@ -54,6 +56,8 @@ def bench(
     warmup: Annotated[int, typer.Option(metavar="N", min=0, help="Runs that do not count.")] = 3,
     batch: Annotated[int, typer.Option(metavar="N", min=1, help="Clips per run.")] = 1,
     threads: ThreadsOption = None,
+    device: DeviceOption = None,
+    backend_option: BackendOptionsOption = None,
     fmt: Annotated[Format, typer.Option("--format", help="A table, or JSON.")] = Format.TABLE,
     stream: Annotated[
         bool,
@@ -113,16 +117,25 @@ def bench(
     Every row is measured in a process of its own, so that its memory is its own.
     With --stream: the cost of a prediction when windows overlap; all ways take turns.
     Exit code 9 when nothing could be measured.
+
+    Example: edgecls bench pptsmv2 --stream
     """
     from runtime.backends import BACKENDS, backend_named
     from runtime.bench import BenchPlan, bench_graph, speed_over_fp32
     from runtime.graphs import check_asked
 
-    names = [one.name for one in BACKENDS] if backend == _ALL else [backend_named(backend).name]
+    asked = BACKENDS if backend == _ALL else (backend_named(backend),)
+    settings = settings_asked(backend_option or (), backend=None if backend == _ALL else backend)
     opened = open_bundle_argument(bundle)
+    names, absent = _working(asked)
     if stream:
         from edge_cli.bench_stream import StreamRequest
 
+        if device is not None or settings:
+            raise UsageError(
+                "bench --stream measures engines as they are by themselves.",
+                hint="Leave out --device and --backend-option, or --stream.",
+            )
         if batch != 1 or precision is Precision.FP16:
             raise UsageError(
                 "bench --stream measures fp32 and int8, and batches of one window per stream.",
@@ -149,9 +162,16 @@ def bench(
         )
         return
     _check_alone(window, stride, paddle, paddlex, picture, streams=streams)
-    plan = BenchPlan(iterations=iterations, warmup=warmup, batch=batch, threads=threads)
+    plan = BenchPlan(
+        iterations=iterations,
+        warmup=warmup,
+        batch=batch,
+        threads=threads,
+        device=device,
+        settings=settings,
+    )
     if precision is not Precision.ALL:
-        check_asked(opened.card, precision.value, backend=names[0] if len(names) == 1 else None)
+        check_asked(opened.card, precision.value, backend=None if backend == _ALL else backend)
     results = []
     for name, variant in _rows(opened, names, precision):
         with waiting(f"measuring {name} {variant.title}"):
@@ -164,15 +184,24 @@ def bench(
             "results": [
                 {**asdict(one), "speed_over_fp32": speed_over_fp32(one, results)} for one in results
             ],
+            "absent": absent,
         }
         sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
     else:
-        _show(opened, plan, results)
+        _show(opened, plan, results, absent)
     if all(result.figures is None for result in results):
-        reasons = "; ".join(f"{result.title}: {result.reason}" for result in results)
+        failed = [f"{result.title}: {result.reason}" for result in results]
+        reasons = "; ".join([*failed, *(f"{name}: {why}" for name, why in absent.items())])
         raise BackendError(
             f"No backend could be measured ({reasons}).", hint="pip install 'edgecls[cpu]'"
         )
+
+
+def _working(backends: Sequence[Backend]) -> tuple[list[str], dict[str, str]]:
+    """Names of the engines that could work here, and why the others do not."""
+    probes = {one.name: one.probe() for one in backends}
+    working = [name for name, probe in probes.items() if probe.ok]
+    return working, {name: probe.reason for name, probe in probes.items() if not probe.ok}
 
 
 def _stream(bundle: Bundle, request: StreamRequest, fmt: Format) -> None:
@@ -207,7 +236,9 @@ def _rows(bundle: Bundle, names: list[str], precision: Precision) -> Iterator[tu
                 yield name, variant
 
 
-def _show(bundle: Bundle, plan: BenchPlan, results: list[BenchResult]) -> None:
+def _show(
+    bundle: Bundle, plan: BenchPlan, results: list[BenchResult], absent: dict[str, str]
+) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -244,10 +275,17 @@ def _show(bundle: Bundle, plan: BenchPlan, results: list[BenchResult]) -> None:
         f"[bold]{escape(bundle.card.name)}[/]  batch {plan.batch}, {threads} threads,"
         f" {plan.iterations} runs after {plan.warmup} that do not count"
     )
-    console.print(table)
-    engines = {one.backend: one.figures.engine for one in results if one.figures}
+    if results:
+        console.print(table)
+    engines = {
+        one.backend: f"{one.figures.engine}; {one.figures.placement}"
+        for one in results
+        if one.figures
+    }
     for backend, engine in engines.items():
-        console.print(f"{backend}: {engine}")
+        console.print(f"{backend}: {engine}", soft_wrap=True)
     for result in results:
         if result.figures is None:
             console.print(f"{result.title}: [yellow]{escape(result.reason)}[/]", soft_wrap=True)
+    for name, reason in absent.items():
+        console.print(f"{name}: [yellow]{escape(reason)}[/]", soft_wrap=True)

@@ -47,6 +47,8 @@ def inspect(
 
     Reads the cards and nothing else; to check the files, use verify.
     The exit code is 0 whether or not two bundles differ.
+
+    Example: edgecls inspect pptsmv2 --diff builtin
     """
     from models.bundle import open_bundle
 

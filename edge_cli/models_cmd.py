@@ -28,7 +28,10 @@ app = typer.Typer(
 def list_models(
     as_json: Annotated[bool, typer.Option("--json", help="The list as JSON.")] = False,
 ) -> None:
-    """List the checkpoints that Paddle's documents name."""
+    """List the checkpoints that Paddle's documents name.
+
+    Example: edgecls models list
+    """
     from models.catalog import CATALOG, DATASET, LICENCE, SOURCES
 
     if as_json:
@@ -78,6 +81,8 @@ def pull_model(
 
     The authors publish no checksum. The first download is pinned in a lock file
     of yours; a file that differs from it later is refused (exit code 11).
+
+    Example: edgecls models pull pptsmv2-8f-paddlex-weights -o checkpoints
     """
     from models.catalog import published
     from models.download import default_lock_path, pull

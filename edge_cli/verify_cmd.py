@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_cli.engine_options import BackendOptionsOption, DeviceOption, settings_asked
 from edge_cli.options import BundleArgument, ThreadsOption, open_bundle_argument
 from edge_cli.progress import waiting
 from models.errors import ParityError
@@ -27,6 +28,8 @@ def verify(
         str, typer.Option(metavar="NAME", help="all (every engine that works here), or one.")
     ] = _ALL,
     threads: ThreadsOption = None,
+    device: DeviceOption = None,
+    backend_option: BackendOptionsOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="The report as JSON.")] = False,
 ) -> None:
     """Prove on this device that a bundle is whole and computes right.
@@ -34,15 +37,19 @@ def verify(
     Every graph runs on every engine that can. Needs no Paddle: the bundle carries
     clips and what Paddle made of them. Exit code 7 when a graph computes something
     else, 8 when a file was altered.
+
+    Example: edgecls verify pptsmv2
     """
     from runtime.backends import BACKENDS, backend_named
     from runtime.session import SessionOptions
     from runtime.verify import verify_bundle
 
     backends = BACKENDS if backend == _ALL else (backend_named(backend),)
+    settings = settings_asked(backend_option or (), backend=None if backend == _ALL else backend)
+    options = SessionOptions(threads=threads, device=device, settings=settings)
     opened = open_bundle_argument(bundle)
     with waiting("checking files, running the stored clips"):
-        report = verify_bundle(opened, backends=backends, options=SessionOptions(threads=threads))
+        report = verify_bundle(opened, backends=backends, options=options)
     if as_json:
         value = {
             "path": str(opened.path),
