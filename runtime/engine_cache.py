@@ -54,7 +54,7 @@ class EngineKey:
         model_sha256: Digest of the graph.
         shape: Of the input, e.g. "1x8x3x224x224".
         settings: What the engine was told.
-        model: Name for people; an entry serves every model with the same graph.
+        model: Name for people, of model or graph; an entry serves all that are the same.
     """
 
     backend: str

@@ -154,7 +154,7 @@ def _folder(
         model_sha256=" ".join(sha256_of(file) for file in (path, *weights)),
         shape="",
         settings={name: str(value) for name, value in told.items()},
-        model=path.parent.name,
+        model=f"{path.parent.name}/{path.name}",
     )
     return lambda shape: EngineCache().entry(replace(key, shape=shape))
 

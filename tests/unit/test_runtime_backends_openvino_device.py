@@ -198,7 +198,7 @@ def test_a_gpu_is_named_and_what_is_compiled_for_it_is_kept(core: _Core, bundle:
         ("GPU.1, made-up GPU.1", "2"),
         ("GPU.0, made-up GPU.0", "1"),
     }
-    assert {key.model for key in keys} == {"bundle"}
+    assert {key.model for key in keys} == {"bundle/model.onnx"}
 
 
 def test_the_cpu_keeps_nothing_unless_told(core: _Core, bundle: Bundle) -> None:
