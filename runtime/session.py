@@ -58,11 +58,13 @@ class Probe:
         ok: It could.
         reason: Why not, as the end of a sentence; empty when it could.
         hint: Command that would fix it; may be empty.
+        expected: Whether it could be expected to; not where the machine lacks the device.
     """
 
     ok: bool
     reason: str = ""
     hint: str = ""
+    expected: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

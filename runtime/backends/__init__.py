@@ -7,10 +7,10 @@ Importing this package loads no engine.
 from __future__ import annotations
 
 from models.errors import UsageError
-from runtime.backends import cpu, openvino
+from runtime.backends import cpu, cuda, openvino, tensorrt
 from runtime.session import Backend
 
-BACKENDS: tuple[Backend, ...] = (openvino.BACKEND, cpu.BACKEND)
+BACKENDS: tuple[Backend, ...] = (tensorrt.BACKEND, cuda.BACKEND, openvino.BACKEND, cpu.BACKEND)
 
 
 def backend_named(name: str, *, backends: tuple[Backend, ...] = BACKENDS) -> Backend:

@@ -13,14 +13,15 @@ from pathlib import Path
 import pytest
 
 from edge_cli.app import main
-from runtime.backends import BACKENDS
+from runtime.backends import backend_named
 
 ROOT = Path(__file__).parents[2]
 FRAMES = 75
 """Length of the test video."""
 
 NEEDS_ENGINES = pytest.mark.skipif(
-    not all(backend.probe().ok for backend in BACKENDS), reason="needs onnxruntime and openvino"
+    not all(backend_named(name).probe().ok for name in ("openvino", "cpu")),
+    reason="needs onnxruntime and openvino",
 )
 
 

@@ -175,4 +175,4 @@ def test_backend_named() -> None:
     assert [backend_named(listed.name) for listed in BACKENDS] == list(BACKENDS)
     with pytest.raises(UsageError, match="'tpu'") as caught:
         backend_named("tpu")
-    assert caught.value.hint == "Backends: auto, openvino, cpu."
+    assert caught.value.hint == "Backends: auto, tensorrt, cuda, openvino, cpu."

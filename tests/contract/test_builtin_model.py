@@ -15,7 +15,7 @@ from models.bundle import BUILTIN_BUNDLE, open_bundle
 from models.motion.demo import Segment, demo_schedule
 from models.motion.evaluate import CLIP_FRAMES, normalize_clips, render_held_out, score_clips
 from models.motion.labels import MOTION_LABELS, STILL
-from runtime.backends import BACKENDS
+from runtime.backends import BACKENDS, backend_named
 from runtime.preprocess import clip_tensor
 from runtime.session import Backend, Session, SessionOptions
 from runtime.verify import verify_bundle
@@ -112,6 +112,9 @@ def within_one_segment(start_s: float, end_s: float, schedule: list[Segment]) ->
 @NEEDS_ENGINES
 @pytest.mark.parametrize("backend", [backend.name for backend in BACKENDS])
 def test_demo_is_labelled_right(backend: str) -> None:
+    probe = backend_named(backend).probe()
+    if not probe.ok:
+        pytest.skip(f"{backend}: {probe.reason}")
     command = [sys.executable, "-m", "edge_cli", "run", "--source", "demo", "--format", "jsonl"]
     done = subprocess.run(
         [*command, "--backend", backend],

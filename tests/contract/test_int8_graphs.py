@@ -166,6 +166,9 @@ def test_noise_is_not_trusted(bundle: Bundle, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("backend", [backend.name for backend in BACKENDS])
 def test_int8_where_it_is_asked_for(bundle: Bundle, tmp_path: Path, backend: str) -> None:
+    probe = backend_named(backend).probe()
+    if not probe.ok:
+        pytest.skip(f"{backend}: {probe.reason}")
     machine = Machine(cache=ChoiceCache(tmp_path / "choices.json"))
     asked = EngineRequest(backend=backend, precision="int8", threads=2)
     choice = choose_session(bundle, asked, machine=machine)

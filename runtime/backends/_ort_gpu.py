@@ -1,0 +1,365 @@
+"""ONNX Runtime on an NVIDIA GPU: one provider asked for, a profile of where the nodes ran.
+
+ONNX Runtime always has its CPU provider to fall back on, node by node and in silence. So a session
+is first opened with a profile and run; what the profile shows is its placement, and a provider on
+which nothing ran is refused. A second session, without a profile, then does the work.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import io
+import logging
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from models.card import ModelCard
+from models.errors import BackendError
+from models.extras import extra, import_onnxruntime
+from models.messages import telling_line
+from runtime.backends._engine import engine_errors, loading, probe_module
+from runtime.backends._ort import OrtSession
+from runtime.backends._ort_profile import placement_of, short_name
+from runtime.cpu import usable_cpus
+from runtime.nvidia import gpus
+from runtime.placement import Placement
+from runtime.session import Probe, SessionOptions, Tensor
+
+logger = logging.getLogger(__name__)
+
+EXTRA = "gpu"
+CUDA = "CUDAExecutionProvider"
+
+_PROFILED_RUNS = 3
+"""The first chooses algorithms; the quickest of the others is the time of a node."""
+
+_BATCH_SIZES = 2
+"""Batch sizes whose tensors on the GPU are kept: live use needs one, a check one more."""
+
+ProviderOptions = dict[str, str]
+Compute = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuPlan:
+    """How a graph is to run on a GPU.
+
+    Attributes:
+        backend: Name of the backend.
+        provider: ONNX Runtime's provider that must run it.
+        providers: All that may, with their options, the one above first.
+        device: Number of the GPU.
+        batch: Clips at a time where that is fixed; None for any number.
+        graph: Further options of the provider that make it record its launches as a CUDA graph;
+            None to launch the kernels one by one.
+        io_binding: Inputs and results keep their place in the memory of the GPU.
+    """
+
+    backend: str
+    provider: str
+    providers: tuple[tuple[str, ProviderOptions], ...]
+    device: int
+    batch: int | None = None
+    graph: ProviderOptions | None = None
+    io_binding: bool = True
+
+
+def probe_gpu(provider: str) -> Probe:
+    """Whether ONNX Runtime was built with `provider` and there is a GPU; never raises."""
+
+    def check(onnxruntime: Any) -> str:
+        if provider not in onnxruntime.get_available_providers():
+            return f"this onnxruntime {onnxruntime.__version__} has no {provider}"
+        try:
+            gpus()
+        except BackendError as error:
+            return error.message
+        _load_libraries(onnxruntime)
+        return _what_is_missing(onnxruntime, provider)
+
+    found = probe_module(import_onnxruntime, "onnxruntime", extra=EXTRA, check=check)
+    if found.ok:
+        return found
+    try:
+        gpus()
+    except BackendError:
+        return replace(found, expected=False)
+    return replace(found, hint=found.hint or "edgecls doctor")
+
+
+def _load_libraries(onnxruntime: Any) -> None:
+    """Load CUDA and cuDNN from wheels beside the engine, where they were installed as such."""
+    if not hasattr(onnxruntime, "preload_dlls"):  # before 1.21
+        return
+    with contextlib.redirect_stdout(io.StringIO()) as told:
+        onnxruntime.preload_dlls()
+    for line in filter(None, told.getvalue().splitlines()):
+        logger.info("onnxruntime: %s", line)
+
+
+def _what_is_missing(onnxruntime: Any, provider: str) -> str:
+    """Why the library of a provider does not load; empty when it does.
+
+    ONNX Runtime says so on stderr only, and goes on with the CPU.
+    """
+    folder = Path(onnxruntime.__file__).parent / "capi"
+    name = provider.removesuffix("ExecutionProvider").lower()
+    library = folder / f"libonnxruntime_providers_{name}.so"
+    if not library.is_file():  # where providers are built otherwise, the session tells
+        return ""
+    try:
+        ctypes.CDLL(str(folder / "libonnxruntime_providers_shared.so"), mode=ctypes.RTLD_GLOBAL)
+        ctypes.CDLL(str(library))
+    except OSError as error:
+        return f"{short_name(provider)} does not load: {telling_line(error)}"
+    return ""
+
+
+def loaded_onnxruntime(backend: str) -> Any:
+    """ONNX Runtime, its libraries loaded.
+
+    Raises:
+        MissingExtra: It is absent or broken.
+    """
+    with extra(EXTRA, f"Backend {backend}"):
+        onnxruntime = import_onnxruntime()
+    _load_libraries(onnxruntime)
+    return onnxruntime
+
+
+def open_gpu(
+    onnxruntime: Any, path: Path, card: ModelCard, options: SessionOptions, plan: GpuPlan
+) -> OrtSession:
+    """Load a graph, look where it runs, and make it quick.
+
+    Raises:
+        BackendError: The graph does not load, or nothing of it runs on the provider.
+    """
+    loader = _Loader(onnxruntime, path, options, plan)
+    with engine_errors(plan.backend, loading(path)):
+        placement = loader.placement(card)
+        session, compute = _quick(loader, card, placement, options)
+    device = short_name(plan.provider)
+    return GpuSession(
+        session,
+        card,
+        backend=plan.backend,
+        engine=f"onnxruntime {onnxruntime.__version__} {device}, {gpus()[plan.device].name}",
+        placement=placement,
+        batch=plan.batch,
+        compute=compute,
+    )
+
+
+def _quick(
+    loader: _Loader, card: ModelCard, placement: Placement, options: SessionOptions
+) -> tuple[Any, Compute | None]:
+    """A session and how clips are run on it: launches recorded, where that works.
+
+    A CUDA graph takes every node on one provider, and one run at a time.
+    """
+    plan = loader.plan
+    if plan.graph is not None and len(placement.shares) == 1 and options.parallel == 1:
+        session = loader.session(graph=plan.graph)
+        recorded = _OnGpu(loader.onnxruntime, session, device=plan.device, graph=True)
+        try:
+            recorded.run(loader.noise(session, card))
+        except Exception as error:  # whatever the engine raises
+            logger.info("launches are not recorded as a CUDA graph: %s", telling_line(error))
+        else:
+            return session, recorded.run
+    session = loader.session()
+    if not plan.io_binding:
+        return session, None
+    return session, _OnGpu(loader.onnxruntime, session, device=plan.device, graph=False).run
+
+
+class _Loader:
+    """Opens a graph, with a profile and without."""
+
+    def __init__(
+        self, onnxruntime: Any, path: Path, options: SessionOptions, plan: GpuPlan
+    ) -> None:
+        self.onnxruntime = onnxruntime
+        self.plan = plan
+        self._path = path
+        self._threads = options.threads or usable_cpus()
+
+    def placement(self, card: ModelCard) -> Placement:
+        """Run on noise with a profile.
+
+        Raises:
+            BackendError: Nothing ran on the provider.
+        """
+        with tempfile.TemporaryDirectory(prefix="edgecls-profile-") as folder:
+            session = self.session(profile=Path(folder) / "run")
+            try:
+                clips = self.noise(session, card)
+                for _ in range(_PROFILED_RUNS):
+                    session.run(None, {session.get_inputs()[0].name: clips})
+            finally:
+                profile = session.end_profiling()
+            found = placement_of(Path(profile))
+        provider = short_name(self.plan.provider)
+        if found is None or not found.node_share(provider):
+            ran = "no node" if found is None else found.line()
+            raise BackendError(
+                f"Backend {self.plan.backend} loaded {self._path}, but nothing of it ran on"
+                f" {provider} ({ran}).",
+                hint="edgecls doctor",
+            )
+        return found
+
+    def noise(self, session: Any, card: ModelCard) -> Tensor:
+        """A batch of the size that a session takes."""
+        axis = session.get_inputs()[0].shape[0]
+        batch = self.plan.batch or (axis if isinstance(axis, int) else 1)
+        shape = card.clip.input_shape(batch)
+        return np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+
+    def session(self, *, profile: Path | None = None, graph: ProviderOptions | None = None) -> Any:
+        """An inference session.
+
+        Args:
+            profile: Path that the profile's begins with; None for none.
+            graph: Further options of the provider.
+
+        Raises:
+            BackendError: The session did not get the provider.
+        """
+        plan, onnxruntime = self.plan, self.onnxruntime
+        settings = onnxruntime.SessionOptions()
+        settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+        settings.intra_op_num_threads = self._threads
+        settings.inter_op_num_threads = 1
+        settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        settings.log_severity_level = 3
+        if plan.batch is not None:
+            settings.add_free_dimension_override_by_name("N", plan.batch)
+        if profile is not None:
+            settings.enable_profiling = True
+            settings.profile_file_prefix = str(profile)
+        first, *others = plan.providers
+        session = onnxruntime.InferenceSession(
+            str(self._path),
+            settings,
+            providers=[(first[0], {**first[1], **(graph or {})}), *others],
+            enable_fallback=0,
+        )
+        running = session.get_providers()
+        if not running or running[0] != plan.provider:
+            raise BackendError(
+                f"Backend {plan.backend} asked ONNX Runtime for {plan.provider}, but"
+                f" {', '.join(running)} would run the model.",
+                hint="edgecls doctor",
+            )
+        return session
+
+
+class GpuSession(OrtSession):
+    """A `Session` whose tensors may stay on the GPU.
+
+    Args:
+        session: ONNX Runtime's.
+        card: Of the model.
+        backend: Name of the backend.
+        engine: Engine, version and device.
+        placement: Where nodes ran.
+        batch: Clips at a time where that is fixed.
+        compute: Runs clips; None to let ONNX Runtime move every tensor itself.
+    """
+
+    def __init__(
+        self,
+        session: Any,
+        card: ModelCard,
+        *,
+        backend: str,
+        engine: str,
+        placement: Placement,
+        batch: int | None,
+        compute: Compute | None,
+    ) -> None:
+        super().__init__(session, card, backend=backend, engine=engine, placement=placement)
+        self._fixed_batch = batch or self._fixed_batch
+        self._on_gpu = compute
+
+    def _compute(self, clips: Tensor) -> Tensor:
+        return super()._compute(clips) if self._on_gpu is None else self._on_gpu(clips)
+
+    def close(self) -> None:
+        """Free the engine; twice is fine."""
+        self._on_gpu = None
+        super().close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Tensors on the GPU for one batch size.
+
+    Attributes:
+        clips: Copied to.
+        binding: Of both.
+        options: Of a run; hold the number of the recorded graph.
+    """
+
+    clips: Any
+    binding: Any
+    options: Any
+
+
+class _OnGpu:
+    """Runs with inputs and results that keep their place in the memory of the GPU.
+
+    A recorded graph of launches needs that: it is replayed with the same addresses. ONNX Runtime
+    records one per number in `gpu_graph_id`, so every batch size has its own.
+    """
+
+    def __init__(self, onnxruntime: Any, session: Any, *, device: int, graph: bool) -> None:
+        self._onnxruntime = onnxruntime
+        self._session = session
+        self._device = device
+        self._graph = graph
+        self._input, self._output = session.get_inputs()[0], session.get_outputs()[0]
+        self._places: dict[int, _Place] = {}
+        self._one_at_a_time = Lock()
+
+    def run(self, clips: Tensor) -> Tensor:
+        """Logits of clips; from several threads one after another."""
+        with self._one_at_a_time:
+            place = self._place(clips)
+            place.clips.update_inplace(np.ascontiguousarray(clips))
+            self._session.run_with_iobinding(place.binding, place.options)
+            (logits,) = place.binding.copy_outputs_to_cpu()
+        return np.asarray(logits, dtype=np.float32)
+
+    def _place(self, clips: Tensor) -> _Place:
+        batch = len(clips)
+        if batch not in self._places:
+            # A recorded graph goes on using its tensors, so those of all batch sizes are kept.
+            for other in [] if self._graph else list(self._places)[_BATCH_SIZES - 1 :]:
+                del self._places[other]
+            self._places[batch] = self._made(clips)
+        return self._places[batch]
+
+    def _made(self, clips: Tensor) -> _Place:
+        ort, where = self._onnxruntime, ("cuda", self._device)
+        source = ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(clips), *where)
+        classes = self._output.shape[-1]
+        result = ort.OrtValue.ortvalue_from_shape_and_type(
+            [len(clips), classes], np.float32, *where
+        )
+        binding = self._session.io_binding()
+        binding.bind_ortvalue_input(self._input.name, source)
+        binding.bind_ortvalue_output(self._output.name, result)
+        options = ort.RunOptions()
+        if self._graph:
+            options.add_run_config_entry("gpu_graph_id", str(len(clips)))
+        return _Place(source, binding, options)
