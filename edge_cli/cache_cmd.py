@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 import time
 from dataclasses import asdict
@@ -15,9 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from runtime.engine_cache import CacheEntry, EngineCache
-
-_BUILD_OF_RELEASE = re.compile(r"(\d+\.\d+[.\d]*)-\S+")
-"""OpenVINO's "2026.4.1-22982-e213a147257-releases/2026/4"."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -89,15 +85,14 @@ def _show(entries: Sequence[CacheEntry]) -> None:
     from models.sizes import size_in_words
 
     table = Table(box=None, pad_edge=False, header_style="cyan")
-    for name in ("backend", "model", "input", "device", "engine", "size", "used"):
+    for name in ("backend", "model", "input", "device", "size", "used"):
         right = name in {"size", "used"}
         whole = right or name in {"backend", "input"}
         table.add_column(name, justify="right" if right else "left", no_wrap=whole, overflow="fold")
     now_s = time.time()
     for entry in entries:
         key = entry.key
-        engine = _BUILD_OF_RELEASE.sub(r"\1", key.engine)
-        words = (key.backend, key.model, key.shape, key.device, engine)
+        words = (key.backend, key.model, key.shape, key.device)
         last = (size_in_words(entry.size_bytes), _ago(now_s - entry.used_s))
         table.add_row(*(Text(plain(word)) for word in (*words, *last)))
     Console(highlight=False).print(table)

@@ -53,7 +53,7 @@ def test_an_entry(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = edgecls("list", monkeypatch=monkeypatch)
     assert done.code == 0
     head, *_, summary = done.out.splitlines()
-    assert head.split() == ["backend", "model", "input", "device", "engine", "size", "used"]
+    assert head.split() == ["backend", "model", "input", "device", "size", "used"]
     assert {"tensorrt", "1.5", "MB", "2", "h", "ago"} <= set(done.out.split())
     assert "\x1b" not in done.out
     assert max(map(len, done.out.splitlines()[:-1])) <= 100
