@@ -25,7 +25,9 @@ from runtime.records import Clip, Frame
 LIMIT_S, LIMIT_BYTES_PER_S = 60.0, 1_000_000
 """How long a file may take: so long, and 1 s more per 1 MB. Decoders are many times as quick."""
 
-_COMMAND = (sys.executable, "-m", "runtime.archive.decode_worker")
+COMMAND: Sequence[str] = (sys.executable, "-m", "runtime.archive.decode_worker")
+"""Starts the process."""
+
 _ROOT = Path(runtime.__file__).parent.parent
 """Where the child looks for modules first: a folder `runtime` where the user stands must not
 shadow ours."""
@@ -58,7 +60,6 @@ class DecodeProcess(ClosesOnExit):
 
     Args:
         preparation: What is kept of the frames.
-        command: Starts the process.
         limit_s: How long a file may take, besides 1 s per 1 MB.
     """
 
@@ -66,14 +67,12 @@ class DecodeProcess(ClosesOnExit):
         self,
         preparation: Preparation,
         *,
-        command: Sequence[str] = _COMMAND,
         limit_s: float = LIMIT_S,
     ) -> None:
         self._order = {
             "clip": preparation.clip.model_dump(mode="json"),
             "views": preparation.views,
         }
-        self._command = command
         self._limit_s = limit_s
         self._process: subprocess.Popen[bytes] | None = None
         self._timer: threading.Timer | None = None
@@ -134,7 +133,7 @@ class DecodeProcess(ClosesOnExit):
 
     def _started(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            self._command,
+            COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
