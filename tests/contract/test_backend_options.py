@@ -104,3 +104,12 @@ def test_the_card_reaches_stages(backend: Backend, tmp_path: Path) -> None:
 
 def replace_settings(bundle: Bundle, settings: dict[str, dict[str, str]]) -> Bundle:
     return replace(bundle, card=bundle.card.model_copy(update={"settings": settings}))
+
+
+def test_the_documents_list_every_setting(listed: Backend) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith(f"| `{listed.name}` | `")]
+    assert rows == [
+        f"| `{listed.name}` | `{one.name}` | {one.expected} | {one.default} | {one.help} |"
+        for one in listed.settings
+    ]
