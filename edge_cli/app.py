@@ -33,6 +33,7 @@ from edge_cli import (
     sources_cmd,
     verify_cmd,
 )
+from edge_cli.help_pages import HELP_OPTIONS, show_flags_as_flags
 from models.errors import EdgeclsError, OutputError
 from models.plain_text import plain, shortened
 
@@ -58,6 +59,10 @@ class _PlainLines(logging.Formatter):
 
 class _Group(TyperGroup):
     """Gives Ctrl-C and a closed pipe their customary exit codes, and no message."""
+
+    def make_context(self, *words: Any, **settings: Any) -> Any:
+        show_flags_as_flags(self)
+        return super().make_context(*words, **settings)
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -104,7 +109,10 @@ def _global_options(
         ),
     ] = 0,
 ) -> None:
-    """Put a video classifier trained in PaddlePaddle to work on an edge box."""
+    """Put a video classifier trained in PaddlePaddle to work on an edge box.
+
+    Example: edgecls run --source demo
+    """
     levels = (logging.WARNING, logging.INFO, logging.DEBUG)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_PlainLines("%(levelname).1s %(name)s: %(message)s"))
@@ -116,10 +124,9 @@ def build_app() -> typer.Typer:
     app = typer.Typer(
         cls=_Group,
         no_args_is_help=True,
-        add_completion=False,
         rich_markup_mode="rich",
         pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
+        context_settings={"help_option_names": HELP_OPTIONS},
     )
     app.callback()(_global_options)
     app.command("convert")(convert_cmd.convert)

@@ -115,7 +115,7 @@ def bench(
 
     Input is random; decoding and preprocessing are not part of it.
     Every row is measured in a process of its own, so that its memory is its own.
-    With --stream: the cost of a prediction when windows overlap; all ways take turns.
+    With --stream: the cost of a prediction when windows overlap; ways take turns.
     Exit code 9 when nothing could be measured.
 
     Example: edgecls bench pptsmv2 --stream

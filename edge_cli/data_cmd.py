@@ -72,8 +72,9 @@ def check(
 ) -> None:
     """Find what is wrong with a data set before hours go into it.
 
-    Missing, unreadable, short and doubled videos, labels that are no class, clips that are both
-    trained and tested on, uneven classes. Exit code 12 when there are errors.
+    Missing, unreadable, short and doubled videos, labels that are no class, clips
+    that are both trained and tested on, uneven classes. Exit code 12 when there
+    are errors.
 
     Example: edgecls data check dataset/
     """

@@ -82,8 +82,8 @@ def record(
 ) -> None:
     """Record a source, bit for bit: all its pictures, their times, and what befalls it.
 
-    Players show the file as a video. edgecls run --replay gives what a live run would have given.
-    Ctrl-C ends it cleanly.
+    Players show the file as a video. edgecls run --replay gives what a live run
+    would have given. Ctrl-C ends it cleanly.
 
     Example: edgecls record --source camera0 -o out.mkv
     """

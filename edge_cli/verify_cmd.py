@@ -34,9 +34,9 @@ def verify(
 ) -> None:
     """Prove on this device that a bundle is whole and computes right.
 
-    Every graph runs on every engine that can. Needs no Paddle: the bundle carries
-    clips and what Paddle made of them. Exit code 7 when a graph computes something
-    else, 8 when a file was altered.
+    Every graph runs on every engine that can. Needs no Paddle: the bundle
+    carries clips and what Paddle made of them. Exit code 7 when a graph computes
+    something else, 8 when a file was altered.
 
     Example: edgecls verify pptsmv2
     """
