@@ -15,7 +15,9 @@ from models.errors import BackendError
 from runtime.backends import openvino as backend_module
 from runtime.backends._openvino_device import SETTINGS, device_named, is_cached, properties
 from runtime.backends.openvino import BACKEND
+from runtime.build_worker import built
 from runtime.engine_cache import EngineCache
+from runtime.engine_request import EngineRequest
 from runtime.incremental import open_incremental
 from runtime.session import SessionOptions
 from runtime.settings import Value, resolved
@@ -207,6 +209,22 @@ def test_the_cpu_keeps_nothing_unless_told(core: _Core, bundle: Bundle) -> None:
     for _ in range(2):
         logits_of(bundle, "CPU", settings={"openvino": {"cache": "on"}})
     assert core.from_cache == [False, False, True]
+
+
+def test_a_build_for_a_gpu_makes_what_a_start_finds(core: _Core, tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    bundle = write_staged_bundle(tmp_path / "staged")
+    variant = bundle.card.variants[0]
+    asked = EngineRequest(backend="openvino", device="GPU.1")
+    first, second = (built(bundle, variant, asked) for _ in range(2))
+    assert first["made"] == len(EngineCache().entries()) > 1, "the graph and its stages"
+    assert (second["made"], second["found"]) == (0, first["made"])
+    assert second["size_bytes"] == first["size_bytes"]
+    core.from_cache.clear()
+    with open_incremental(bundle, variant, BACKEND, asked.options) as session:
+        session.warm_up()
+    assert core.from_cache
+    assert all(core.from_cache)
 
 
 def test_stages_run_where_they_are_asked_to(core: _Core, tmp_path: Path) -> None:
