@@ -82,7 +82,7 @@ class Attempts:
             return False
         probe = backend.probe()
         if not probe.ok:
-            self.reject(backend, None, probe.reason, probe.hint)
+            self.reject(backend, None, probe.reason, probe.hint if probe.expected else "")
         return probe.ok
 
     def start(self, backend: Backend, variant: Variant) -> Entrant | None:

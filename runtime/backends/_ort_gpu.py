@@ -75,12 +75,12 @@ def probe_gpu(provider: str) -> Probe:
     """Whether ONNX Runtime was built with `provider` and there is a GPU; never raises."""
 
     def check(onnxruntime: Any) -> str:
-        if provider not in onnxruntime.get_available_providers():
-            return f"this onnxruntime {onnxruntime.__version__} has no {provider}"
         try:
             gpus()
         except BackendError as error:
             return error.message
+        if provider not in onnxruntime.get_available_providers():
+            return f"this onnxruntime {onnxruntime.__version__} has no {provider}"
         _load_libraries(onnxruntime)
         return _what_is_missing(onnxruntime, provider)
 
