@@ -1,0 +1,270 @@
+"""`edgecls classify` on real small videos: what it writes, what it survives."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models.bundle import Bundle
+from runtime.archive import decoding
+from tests import crashing_decoder
+from tests.cli.command import NEEDS_ENGINES, environment
+from tests.cli.in_process import Done, called
+from tests.video_files import write_numbered
+
+pytestmark = NEEDS_ENGINES
+
+CLIPS = 60
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixty videos of ten kinds in three folders, one of them broken."""
+    root = tmp_path_factory.mktemp("archive")
+    kinds = [write_numbered(root / f"kind{count}.avi", count) for count in range(3, 32, 3)]
+    for number in range(CLIPS - 1):
+        path = root / "videos" / f"day{number % 3}" / f"{number:02}.avi"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(kinds[number % len(kinds)], path)
+    (root / "videos" / "broken.mp4").write_bytes(b"\0" * 3000)
+    return root / "videos"
+
+
+def words_of(bundle: Bundle, *words: object) -> list[str]:
+    usual = ("--bundle", bundle.path, "--backend", "cpu", "--workers", "2")
+    return ["classify", *map(str, (*words, *usual))]
+
+
+def lines_of(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    header, *rows = [json.loads(line) for line in path.read_text().splitlines()]
+    return header, rows
+
+
+def started(*words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "edge_cli", *words],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+        start_new_session=True,
+    )
+
+
+def stop_when(child: subprocess.Popen[str], journal: Path, *, lines: int, number: int) -> str:
+    """Send a signal when so many files are done; what it said on stderr."""
+    deadline_s = time.monotonic() + 60
+    while not journal.exists() or journal.read_bytes().count(b"\n") <= lines:
+        assert child.poll() is None, child.communicate()[1]
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
+    child.send_signal(number)
+    return child.communicate(timeout=60)[1]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    archive: Path, bundle: Bundle, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Done, Path]:
+    output = tmp_path_factory.mktemp("out") / "labels.jsonl"
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        done = called(*words_of(bundle, archive, "-o", output), monkeypatch=monkeypatch)
+    return done, output
+
+
+def test_every_file_is_labelled_as_run_does_it(
+    undisturbed: tuple[Done, Path], archive: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done, output = undisturbed
+    header, rows = lines_of(output)
+
+    assert done.code == 0
+    assert done.out == ""
+    assert "written:" in done.err
+    assert "60 files, 1 of them failed" in done.err
+    assert (header["files"], header["failed"], header["backend"]) == (CLIPS, 1, "cpu")
+    assert [row["file"] for row in rows] == sorted(row["file"] for row in rows)
+    assert len(rows) == CLIPS
+    assert not output.with_name("labels.jsonl.journal").exists()
+    (broken,) = [row for row in rows if row["error"]]
+    assert broken["file"].endswith("broken.mp4")
+    assert (broken["top"], broken["start_s"], broken["size_bytes"]) == ([], None, 3000)
+    options = ("--sampling", "uniform", "--format", "jsonl", "--backend", "cpu", "--no-race")
+    for row in rows[1:4]:
+        alone = called(
+            *("run", bundle.path, "--source", row["file"], *options), monkeypatch=monkeypatch
+        )
+        window = json.loads(alone.out.splitlines()[1])
+        assert row["top"] == window["top"]
+        assert row["end_s"] == pytest.approx(window["end_s"], abs=1e-3)
+
+
+def test_parquet_holds_the_same(
+    undisturbed: tuple[Done, Path],
+    archive: Path,
+    bundle: Bundle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    output = tmp_path / "labels.parquet"
+
+    done = called(*words_of(bundle, archive, "-o", output), monkeypatch=monkeypatch)
+
+    assert done.code == 0
+    table = parquet.read_table(output)
+    header, rows = lines_of(undisturbed[1])
+    assert json.loads(table.schema.metadata[b"edgecls"])["files"] == header["files"]
+    for found, row in zip(table.to_pylist(), rows, strict=True):
+        assert found["label"] == (row["top"][0]["label"] if row["top"] else None)
+        assert {name: found[name] for name in row if name != "type"} == {
+            name: value for name, value in row.items() if name != "type"
+        }
+
+
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_killed_half_way_it_goes_on(
+    engine: str,
+    undisturbed: tuple[Done, Path],
+    archive: Path,
+    bundle: Bundle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if engine == "ray":
+        pytest.importorskip("ray")
+    output = tmp_path / "labels.jsonl"
+    journal = tmp_path / "labels.jsonl.journal"
+    words = words_of(bundle, archive, "-o", output, "--engine", engine)
+    stop_when(started(*words), journal, lines=CLIPS // 2, number=signal.SIGKILL)
+    with journal.open("ab") as stream:
+        stream.write(journal.read_bytes().splitlines()[1][:40])
+    before = journal.read_bytes().count(b"\n") - 1
+    assert CLIPS // 2 <= before < CLIPS
+    assert not output.exists()
+
+    # The second half by this machine's engine: which one it is makes no difference.
+    done = called(*words_of(bundle, archive, "-o", output), monkeypatch=monkeypatch)
+
+    assert done.code == 0
+    assert f"{before} of 60 files were done before" in done.err
+    assert output.read_bytes() == undisturbed[1].read_bytes()
+    assert [path.name for path in tmp_path.iterdir()] == ["labels.jsonl"]
+
+
+def test_ctrl_c_says_how_to_go_on(
+    undisturbed: tuple[Done, Path], archive: Path, bundle: Bundle, tmp_path: Path
+) -> None:
+    output = tmp_path / "labels.jsonl"
+    words = words_of(bundle, archive, "-o", output)
+    child = started(*words)
+
+    said = stop_when(
+        child, tmp_path / "labels.jsonl.journal", lines=5, number=signal.SIGINT
+    ).splitlines()
+
+    assert child.returncode == 130
+    assert "files left; go on: " in said[-1]
+    command = shlex.split(said[-1].partition("go on: ")[2])
+    assert command[0] == "edgecls"
+    again = started(*command[1:])
+    assert "60 files, 1 of them failed" in again.communicate(timeout=60)[1]
+    assert output.read_bytes() == undisturbed[1].read_bytes()
+
+
+def test_a_crash_of_a_decoder_is_a_line_of_the_output(
+    archive: Path, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "COMMAND", crashing_decoder.COMMAND)
+    for name in ("a.avi", "crash.avi", "z.avi"):
+        shutil.copy(archive / "day0" / "00.avi", tmp_path / name)
+    output = tmp_path / "labels.jsonl"
+
+    done = called(*words_of(bundle, tmp_path, "-o", output), monkeypatch=monkeypatch)
+
+    assert done.code == 0
+    assert "failed: " in done.err
+    assert [bool(row["error"]) for row in lines_of(output)[1]] == [False, True, False]
+
+
+def test_a_changed_file_is_classified_again(
+    archive: Path, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.avi", "b.avi"):
+        shutil.copy(archive / "day0" / "00.avi", tmp_path / name)
+    output = tmp_path / "labels.jsonl"
+    journal = tmp_path / "labels.jsonl.journal"
+    words = words_of(bundle, tmp_path, "-o", output)
+    with monkeypatch.context() as patch:
+        patch.setattr("edge_cli.classify_run._conclude", lambda *rest: None)
+        called(*words, monkeypatch=monkeypatch)
+    assert journal.exists()
+    write_numbered(tmp_path / "b.avi", 31)
+
+    done = called(*words, monkeypatch=monkeypatch)
+
+    assert "1 of 2 files were done before" in done.err
+    first, second = lines_of(output)[1]
+    assert second["size_bytes"] == (tmp_path / "b.avi").stat().st_size != first["size_bytes"]
+    assert second["end_s"] > first["end_s"]
+
+
+def test_what_there_is_already_is_left_alone(
+    archive: Path, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "labels.jsonl"
+    output.write_text("precious\n")
+    words = words_of(bundle, archive / "day0" / "00.avi", "-o", output)
+
+    refused = called(*words, monkeypatch=monkeypatch)
+    assert refused.code == 2
+    assert "is there already" in refused.err
+    assert output.read_text() == "precious\n"
+
+    assert called(*words, "--force", monkeypatch=monkeypatch).code == 0
+    assert lines_of(output)[0]["files"] == 1
+
+
+def test_not_one_file_that_can_be_read_is_an_error(
+    archive: Path, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "labels.jsonl"
+
+    done = called(*words_of(bundle, archive / "broken.mp4", "-o", output), monkeypatch=monkeypatch)
+
+    assert done.code == 4
+    assert "None of the 1 files" in done.err
+    assert lines_of(output)[1][0]["error"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        ([], 2, "classify needs files"),
+        (["x.mp4"], 2, "needs a file for its results"),
+        (["x.mp4", "-o", "out.csv"], 2, ".jsonl, .parquet"),
+        (["x.mp4", "-o", "none/out.jsonl"], 10, "does not exist"),
+        (["x.mp4", "-o", "out.jsonl"], 4, "no file or folder x.mp4"),
+        (["x.mp4", "-o", "out.jsonl", "--address", "a:1"], 2, "--engine ray"),
+        (["x.mp4", "-o", "out.jsonl", "--engine", "ray", "--parallel", "2"], 2, "--workers"),
+        (["rtsp://a/b", "-o", "out.jsonl"], 2, "edgecls run --source"),
+    ],
+)
+def test_mistakes_are_told_at_once(
+    words: list[str], code: int, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    done = called("classify", *words, monkeypatch=monkeypatch)
+
+    assert done.code == code
+    assert told in done.err
+    assert list(tmp_path.iterdir()) == []
