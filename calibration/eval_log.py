@@ -26,6 +26,7 @@ IDENTITY = {
     "clips_sha256": "list of clips",
     "precision": "--precision",
     "backend": "--backend",
+    "backend_options": "--backend-option",
     "sampling": "--sampling",
     "views": "--views",
     "reference": "--reference",

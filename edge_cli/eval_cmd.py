@@ -7,6 +7,15 @@ from typing import Annotated
 
 import typer
 
+from edge_cli.engine_options import (
+    BackendOption,
+    BackendOptionsOption,
+    DeviceOption,
+    MaxCpuShareOption,
+    NoRaceOption,
+    StrictOption,
+    engine_asked,
+)
 from edge_cli.eval_request import EvalRequest, Format, WholeSampling
 from edge_cli.options import (
     AUTO,
@@ -37,13 +46,12 @@ def evaluate(
     precision: Annotated[
         str, typer.Option(metavar="NAME", help="Graph to run: fp32, or another of the bundle's.")
     ] = "fp32",
-    backend: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="auto, or an engine of edgecls bench; a named one runs or the command fails.",
-        ),
-    ] = AUTO,
+    backend: BackendOption = AUTO,
+    device: DeviceOption = None,
+    backend_option: BackendOptionsOption = None,
+    no_race: NoRaceOption = False,
+    strict: StrictOption = False,
+    max_cpu_share: MaxCpuShareOption = None,
     sampling: Annotated[
         WholeSampling,
         typer.Option(help="A file as one clip, or as ten dense ones in three crops each."),
@@ -113,8 +121,16 @@ def evaluate(
         clips=clips,
         labels=labels,
         root=root,
-        precision=precision,
-        backend=None if backend == AUTO else backend,
+        engine=engine_asked(
+            backend=backend,
+            precision=precision,
+            device=device,
+            backend_options=backend_option,
+            no_race=no_race,
+            strict=strict,
+            max_cpu_share=max_cpu_share,
+            threads=threads,
+        ),
         sampling=sampling,
         views=views,
         limit=limit,
@@ -122,6 +138,5 @@ def evaluate(
         output=output,
         resume=resume,
         fmt=fmt,
-        threads=threads,
     )
     execute(open_bundle_argument(bundle), request)

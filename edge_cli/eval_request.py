@@ -8,11 +8,13 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_cli.engine_options import engine_words
 from edge_cli.run_request import Views
 from models.errors import UsageError
 
 if TYPE_CHECKING:
     from models.spec import ClipSpec
+    from runtime.engine_request import EngineRequest
     from runtime.views import Views as ViewCount
 
 
@@ -39,8 +41,7 @@ class EvalRequest:
         clips: As the user wrote it.
         labels: File of class names that the list's labels refer to.
         root: Where relative paths of a list start.
-        precision: Of the graph.
-        backend: None to choose.
+        engine: What is asked of the engine.
         sampling: How clips are cut out of a file.
         views: None for what the model was tested with.
         limit: At most so many clips.
@@ -48,7 +49,6 @@ class EvalRequest:
         output: Folder of the results.
         resume: Folder or log of an evaluation to go on with.
         fmt: Output format.
-        threads: Threads of the engine.
 
     Raises:
         UsageError: An option has no meaning with another.
@@ -58,8 +58,7 @@ class EvalRequest:
     clips: str
     labels: Path | None
     root: Path | None
-    precision: str
-    backend: str | None
+    engine: EngineRequest
     sampling: WholeSampling
     views: Views | None
     limit: int | None
@@ -67,7 +66,6 @@ class EvalRequest:
     output: Path | None
     resume: Path | None
     fmt: Format
-    threads: int | None
 
     def __post_init__(self) -> None:
         if self.output is not None and self.resume is not None:
@@ -113,17 +111,15 @@ class EvalRequest:
         options: tuple[tuple[str, object], ...] = (
             ("--labels", self.labels),
             ("--root", self.root),
-            ("--precision", None if self.precision == "fp32" else self.precision),
-            ("--backend", self.backend),
+            *engine_words(self.engine, precision="fp32"),
             ("--sampling", self.sampling.value if self.sampling.value != "uniform" else None),
             ("--views", self.views and self.views.value),
             ("--limit", self.limit),
             ("--reference", self.reference),
-            ("--threads", self.threads),
             ("--resume", self.output or self.resume),
         )
         words = ["edgecls", "eval", *([str(self.bundle)] if self.bundle else [])]
         words += ["--clips", self.clips]
         for name, value in options:
-            words += [] if value is None else [name, str(value)]
+            words += [] if value is None else [name] if value is True else [name, str(value)]
         return shlex.join(words)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,6 @@ from models.card import CARD_NAME
 from models.errors import SourceError, UsageError
 from models.version import edgecls_version
 from runtime.choose import Choice, choose_session
-from runtime.engine_request import EngineRequest
 
 EXIT_INTERRUPTED = 130
 
@@ -73,7 +72,7 @@ def execute(bundle: Bundle, request: EvalRequest) -> None:
     """
     if request.resume is None and request.log is not None:
         refuse_old(request.log)
-    model = _with_precision(bundle, request.precision)
+    model = _with_precision(bundle, request.engine.precision)
     reference = None if request.reference is None else _reference(bundle, request.reference)
     options = ListOptions(labels=request.labels, model_names=bundle.card.labels, root=request.root)
     clips = evenly_chosen(checked(read_clips(request.clips, options)), request.limit)
@@ -144,14 +143,15 @@ def _reference(bundle: Bundle, named: str) -> Model:
 
 def _asked_backend(request: EvalRequest) -> str | None:
     """The backend asked for; when going on, that of then."""
-    if request.backend is None and request.resume is not None and request.log is not None:
+    asked = request.engine.backend
+    if asked is None and request.resume is not None and request.log is not None:
         backend = read_header(request.log).get("backend")
         return backend if isinstance(backend, str) else None
-    return request.backend
+    return asked
 
 
 def _chosen(model: Model, request: EvalRequest, *, backend: str | None, stack: ExitStack) -> Choice:
-    asked = EngineRequest(backend=backend, precision=model.precision, threads=request.threads)
+    asked = replace(request.engine, backend=backend, precision=model.precision)
     choice = choose_session(model.bundle, asked)
     stack.enter_context(choice.session)
     _say(choice.line())
@@ -177,6 +177,8 @@ def _header(model: Model, request: EvalRequest, choice: Choice, clips: ClipList)
         "preprocessing": card.clip.model_dump(mode="json"),
         "backend": choice.session.backend,
         "engine": choice.session.engine,
+        "placement": choice.placement.facts(),
+        "backend_options": dict(request.engine.settings) or None,
         "sampling": request.sampling.value,
         "views": request.inferences_per_clip(card.clip),
         "list": clips.place,

@@ -14,6 +14,15 @@ from edge_cli.camera_options import (
     FrozenAfterOption,
 )
 from edge_cli.degrade_options import FallbackOption, MaxLatencyOption, degrade_asked
+from edge_cli.engine_options import (
+    BackendOption,
+    BackendOptionsOption,
+    DeviceOption,
+    MaxCpuShareOption,
+    NoRaceOption,
+    StrictOption,
+    engine_asked,
+)
 from edge_cli.event_options import (
     CooldownOption,
     FsyncOption,
@@ -86,13 +95,12 @@ def run(
             " thresholds and outputs.",
         ),
     ] = None,
-    backend: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="auto, or an engine of edgecls bench; a named one runs or the command fails.",
-        ),
-    ] = AUTO,
+    backend: BackendOption = AUTO,
+    device: DeviceOption = None,
+    backend_option: BackendOptionsOption = None,
+    no_race: NoRaceOption = False,
+    strict: StrictOption = False,
+    max_cpu_share: MaxCpuShareOption = None,
     precision: Annotated[
         Precision,
         typer.Option(
@@ -273,8 +281,16 @@ def run(
     asked = replayed(_streams(source or [], streams, settings), replay=replay)
     request = RunRequest(
         streams=asked,
-        backend=None if backend == AUTO else backend,
-        precision=precision,
+        engine=engine_asked(
+            backend=backend,
+            precision=precision.value,
+            device=device,
+            backend_options=backend_option,
+            no_race=no_race,
+            strict=strict,
+            max_cpu_share=max_cpu_share,
+            threads=threads,
+        ),
         sampling=sampling,
         reuse=reuse,
         views=views,
@@ -282,7 +298,6 @@ def run(
         changes=changes,
         max_windows=max_windows,
         save=save,
-        threads=threads,
         fsync=fsync,
         queue_dir=queue_dir,
         serve=serve_asked(serve, serve_token),

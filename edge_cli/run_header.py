@@ -52,6 +52,8 @@ def header_of(
         "frames": card.clip.frames,
         "backend": engine.backend,
         "engine": engine.engine,
+        "device": session.choice.device,
+        "placement": session.choice.placement.facts(),
         "precision": session.variant.precision,
         "graph": _graph(session),
         "reuse": reuse,

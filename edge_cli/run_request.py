@@ -75,8 +75,7 @@ class RunRequest:
 
     Attributes:
         streams: In the order of their numbers.
-        backend: None to choose.
-        precision: Of the graph.
+        engine: What is asked of the engine.
         sampling: How clips are cut out.
         reuse: Whether overlapping windows share work.
         views: None for what the model was tested with, where it is run as it was tested.
@@ -86,7 +85,6 @@ class RunRequest:
         save: Annotated video to write.
         show: Whether windows on the screen show it.
         degrade: What to do when results are late; None for nothing.
-        threads: Threads of the engine.
         fsync: Of all files of results; None for the usual.
         queue_dir: Where deliveries wait; None for the user's folder for state.
         serve: The watch page; None for none.
@@ -97,8 +95,7 @@ class RunRequest:
     """
 
     streams: tuple[StreamRequest, ...]
-    backend: str | None
-    precision: Precision
+    engine: EngineRequest
     sampling: Sampling
     reuse: Reuse
     views: Views | None
@@ -106,7 +103,6 @@ class RunRequest:
     changes: bool
     max_windows: int | None
     save: Path | None
-    threads: int | None
     fsync: Fsync | None = None
     queue_dir: Path | None = None
     serve: ServeRequest | None = None
@@ -232,15 +228,6 @@ class RunRequest:
             raise UsageError("--fsync has no meaning without --output jsonl:FILE.")
         if self.queue_dir is not None and not any(one.webhooks or one.mqtt for one in outputs):
             raise UsageError("--queue-dir has no meaning without --webhook URL.")
-
-    @property
-    def engine(self) -> EngineRequest:
-        """What is asked of the engine."""
-        from runtime.engine_request import EngineRequest
-
-        return EngineRequest(
-            backend=self.backend, precision=self.precision.value, threads=self.threads
-        )
 
     def top_k_of(self, kind: str) -> tuple[int, ...]:
         """Classes per result of a format, by stream."""

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import runtime
 from models.bundle import Bundle
 from models.card import Variant
 from models.errors import UsageError
 from runtime.graphs import short_title
+from runtime.last_line import object_of_last_line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,12 +26,16 @@ class BenchPlan:
         warmup: Runs before them that do not count.
         batch: Clips per run.
         threads: Threads of the engine; None for the CPUs this process may use.
+        device: See `SessionOptions`.
+        settings: See `SessionOptions`.
     """
 
     iterations: int = 30
     warmup: int = 3
     batch: int = 1
     threads: int | None = None
+    device: str | None = None
+    settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("iterations", "batch"):
@@ -49,6 +53,7 @@ class BenchFigures:
 
     Attributes:
         engine: What ran.
+        placement: Where the nodes of the graph ran, in words.
         threads: Threads it was given.
         load_ms: From the file to a session that is ready, without the import of the engine.
         median_ms: Median time of a run.
@@ -58,6 +63,7 @@ class BenchFigures:
     """
 
     engine: str
+    placement: str
     threads: int
     load_ms: float
     median_ms: float
@@ -124,7 +130,7 @@ def bench_graph(bundle: Bundle, variant: Variant, *, backend: str, plan: BenchPl
         cwd=Path(runtime.__file__).parent.parent,
     )
     figures, reason = None, ""
-    answer = _answer(done.stdout)
+    answer = object_of_last_line(done.stdout)
     if answer is None:
         tail = (done.stderr.strip().splitlines() or ["no message"])[-1]
         reason = f"its process ended with status {done.returncode}: {tail}"
@@ -154,12 +160,3 @@ def speed_over_fp32(result: BenchResult, results: Sequence[BenchResult]) -> floa
                 return None
             return one.figures.median_ms / result.figures.median_ms
     return None
-
-
-def _answer(stdout: str) -> dict[str, Any] | None:
-    """The worker's last line, if it is an object: engines may have chattered before it."""
-    try:
-        answer: Any = json.loads((stdout.strip().splitlines() or [""])[-1])
-    except ValueError:
-        return None
-    return answer if isinstance(answer, dict) else None

@@ -33,8 +33,9 @@ def measure(bundle: Bundle, variant: Variant, *, backend: str, plan: BenchPlan) 
     shape = bundle.card.clip.input_shape(plan.batch)
     clips = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
 
+    options = SessionOptions(threads=threads, device=plan.device, settings=plan.settings)
     start_s = time.perf_counter()
-    with engine.open(path, bundle.card, SessionOptions(threads=threads)) as session:
+    with engine.open(path, bundle.card, options) as session:
         load_ms = (time.perf_counter() - start_s) * 1e3
         for _ in range(plan.warmup):
             session.run(clips)
@@ -45,6 +46,7 @@ def measure(bundle: Bundle, variant: Variant, *, backend: str, plan: BenchPlan) 
             times_ms[run] = (time.perf_counter() - start_s) * 1e3
         return BenchFigures(
             engine=session.engine,
+            placement=session.placement.line(),
             threads=threads,
             load_ms=load_ms,
             median_ms=float(np.median(times_ms)),

@@ -106,8 +106,8 @@ def choose_session(
         machine: None for this one.
 
     Raises:
-        UsageError: No backend has that name, or no graph that precision, or no backend that is
-            considered has such settings.
+        UsageError: No backend has that name, no graph that precision, or a backend not that
+            setting.
         BackendError: The backend named, or every backend, cannot run the model.
         BundleError: The graph's file is missing or altered, or the card has wrong settings.
     """
@@ -148,13 +148,9 @@ def choose_session(
 def _check_settings(
     card: ModelCard, asked: EngineRequest, considered: Sequence[Backend], machine: Machine
 ) -> None:
-    """Refuse settings that no backend would read, rather than to race without them."""
+    """Refuse settings that no backend has, rather than to race without them."""
     for name in asked.settings:
-        if backend_named(name, backends=machine.backends) not in considered:
-            raise UsageError(
-                f"An option is for backend {name}, and backend {asked.backend} was asked for.",
-                hint=f"Leave out the option, or --backend {name}.",
-            )
+        backend_named(name, backends=machine.backends)
     for name in card.settings:
         if name not in (backend.name for backend in machine.backends):
             raise BundleError(

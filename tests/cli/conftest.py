@@ -1,4 +1,4 @@
-"""A tiny model, a short video, and a cache of its own for every command-line test."""
+"""A tiny model, a short video, and a cache of their own for the command-line tests."""
 
 from __future__ import annotations
 
@@ -13,10 +13,16 @@ from tests.tiny_models import write_tiny_bundle
 from tests.video_files import numbered_picture, write_video
 
 
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where races are remembered: of every model one in all these tests."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A race on this machine must not be remembered beyond the test."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+def _own_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing must be remembered beyond the tests."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,9 @@ import pytest
 
 from models.bundle import Bundle
 from models.card import CARD_NAME
-from runtime.backends import BACKENDS
+from runtime.backends import BACKENDS, backend_named
 from tests.cli.command import NEEDS_ENGINES, edgecls, environment, failing
+from tests.cli.in_process import called
 from tests.tiny_models import tiny_network, write_tiny_onnx
 
 pytestmark = NEEDS_ENGINES
@@ -57,7 +58,7 @@ def test_verify(bundle: Bundle) -> None:
     done = edgecls("verify", bundle.path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("intact") == 2
-    assert done.stdout.count("pass") == len(BACKENDS)
+    assert done.stdout.count("pass") == sum(backend.probe().ok for backend in BACKENDS)
     assert "agrees with card.json" in done.stdout
 
 
@@ -92,12 +93,27 @@ def test_bench_table(bundle: Bundle) -> None:
     assert all(len(line) <= 80 for line in done.stdout.splitlines())
     assert "onnxruntime" in done.stdout
     assert "openvino" in done.stdout
+    assert "CPU 100 % of nodes" in done.stdout
+
+
+def test_bench_of_an_engine_that_is_not_there(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if backend_named("cuda").probe().ok:
+        pytest.skip("there is a GPU")
+    words = ("--backend", "cuda", "--format", "json")
+    done = called("bench", bundle.path, *words, monkeypatch=monkeypatch)
+    value = json.loads(done.out)
+    assert (done.code, value["results"], list(value["absent"])) == (9, [], ["cuda"])
+    assert f"(cuda: {value['absent']['cuda']})" in done.err
 
 
 def test_bench_json(bundle: Bundle) -> None:
-    words = ("--backend", "cpu", "--iterations", 4, "--batch", 2, "--format", "json")
+    few = ("--iterations", 4, "--batch", 2, "--backend-option", "spinning=on")
+    words = ("--backend", "cpu", *few, "--format", "json")
     value = json.loads(edgecls("bench", bundle.path, *words).stdout)
     assert (value["plan"]["batch"], value["plan"]["iterations"]) == (2, 4)
+    assert value["plan"]["settings"] == {"cpu": {"spinning": "on"}}
     (result,) = value["results"]
     assert (result["reason"], result["graph"], result["file"]) == ("", "fp32", "model.onnx")
     assert result["speed_over_fp32"] == 1.0

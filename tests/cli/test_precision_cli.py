@@ -49,7 +49,8 @@ def test_run_says_what_it_took_and_why(calibrated: Path) -> None:
         assert (graph["held_out"], graph["samples"]) == ((6, 6) if taken else (None, None))
         said = done.stderr.splitlines()[0]
         assert said.startswith("backend: openvino 2")
-        assert f"{header['precision']} ({graph['why']}; openvino asked for)" in said
+        reasons = f"({graph['why']}; openvino asked for)"
+        assert f"{header['precision']}: CPU 100 % of nodes, 100 % of time {reasons}" in said
         assert ("as fast as fp32" if taken else "int8 is not worth it") in graph["why"]
         assert window["top"][0]["label"] == "still"
 
@@ -65,8 +66,8 @@ def test_a_precision_that_is_asked_for(
     assert (header["precision"], header["backend"]) == (precision, backend)
     assert (header["graph"]["asked"], header["graph"]["int8_speedup"]) == (precision, None)
     assert window["top"][0]["label"] == "still"
-    trust = "int8 (agrees with fp32 on " if precision == "int8" else f"fp32 ({backend} asked for)"
-    assert trust in done.err
+    trust = "(agrees with fp32 on " if precision == "int8" else f"({backend} asked for)"
+    assert f"{precision}: CPU 100 % of nodes, 100 % of time {trust}" in done.err
 
 
 def test_verify_shows_every_graph(calibrated: Path, monkeypatch: pytest.MonkeyPatch) -> None:

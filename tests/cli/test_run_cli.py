@@ -404,7 +404,10 @@ def test_video_in_place_of_the_bundle(video: Path) -> None:
 
 def test_unknown_backend_lists_the_known(bundle: Bundle, video: Path) -> None:
     said = failing("run", bundle.path, "-s", video, "--backend", "tpu", code=2)
-    assert said == ["error: There is no backend 'tpu'.", "hint: Backends: auto, openvino, cpu."]
+    assert said == [
+        "error: There is no backend 'tpu'.",
+        "hint: Backends: auto, tensorrt, cuda, openvino, cpu.",
+    ]
 
 
 def test_save_over_the_source(bundle: Bundle, video: Path) -> None:

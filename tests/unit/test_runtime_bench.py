@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -88,7 +89,7 @@ def test_altered_graph(tmp_path: Path) -> None:
 )
 def test_plan_refuses_nonsense(field: str, value: int) -> None:
     with pytest.raises(UsageError, match=field):
-        BenchPlan(**{field: value})
+        replace(BenchPlan(), **{field: value})
 
 
 def test_warmup_and_iterations_are_counted(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,6 +124,7 @@ def test_peak_memory_grows_with_use() -> None:
 def figures(median_ms: float) -> BenchFigures:
     return BenchFigures(
         engine="made up",
+        placement="CPU 100 % of nodes",
         threads=1,
         load_ms=1,
         median_ms=median_ms,

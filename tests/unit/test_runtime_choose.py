@@ -280,11 +280,6 @@ def test_what_is_asked_for_races_for_itself(
     [
         ({"settings": {"cpu": {"spin": "on"}}}, UsageError, "Backend cpu has no option 'spin'"),
         ({"settings": {"tpu": {"spin": "on"}}}, UsageError, "There is no backend 'tpu'"),
-        (
-            {"settings": {"cpu": {"spin": "on"}}, "backend": "openvino"},
-            UsageError,
-            "An option is for backend cpu, and backend openvino was asked for",
-        ),
         ({"max_cpu_share": 1.5}, UsageError, "is 1.5; it must be"),
         ({"max_cpu_share": float("nan")}, UsageError, "is nan; it must be"),
     ],
