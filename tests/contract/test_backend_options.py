@@ -55,6 +55,14 @@ def test_several_threads_may_run_it(backend: Backend, bundle: Bundle, parallel: 
         np.testing.assert_allclose(logits, expected, atol=1e-5 * np.ptp(expected))
 
 
+def test_it_says_where_its_nodes_ran(backend: Backend, bundle: Bundle) -> None:
+    with backend.open(bundle.model_path(), bundle.card, SessionOptions(threads=1)) as session:
+        placement = session.placement
+    assert sum(share.node_share for share in placement.shares) == pytest.approx(1)
+    assert placement.node_share(backend.provider) > 0
+    assert placement.measured or len(placement.shares) == 1
+
+
 @pytest.mark.parametrize("device", ["TPU", "", "9", "CPU.7", "AUTO", "CPU,GPU"])
 def test_a_device_that_is_not_there_is_refused(
     backend: Backend, bundle: Bundle, device: str

@@ -228,6 +228,37 @@ def test_what_a_killed_process_left_is_swept_and_what_is_being_made_is_not(
     assert names(cache) == [replace(KEY, shape="2").digest]
 
 
+def test_a_cache_that_came_with_an_image_is_read(
+    cache: EngineCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = fill(cache)
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError("read-only file system")
+
+    monkeypatch.setattr(os, "utime", refused)
+    monkeypatch.setattr("tempfile.mkstemp", refused)
+    with cache.entry(KEY) as folder:
+        assert folder == path
+    with cache.entry(KEY) as folder:
+        (folder / "timing.cache").touch()  # cannot be sealed again, and is of no harm
+
+
+def test_without_locks_the_unfinished_is_left_alone_for_a_day(
+    cache: EngineCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    hours_ago = {"making-1": 2, "making-2": 30}
+    for name, hours in hours_ago.items():
+        (cache.folder / name).mkdir(parents=True)
+        then_s = time.time() - hours * 3600
+        os.utime(cache.folder / name, (then_s, then_s))
+    path = fill(cache)
+    assert names(cache) == sorted([path.name, "making-1"])
+    with cache.entry(KEY) as folder:
+        assert folder == path
+
+
 def _use(folder: Path, until_s: float) -> None:
     cache = EngineCache(folder, limit_bytes=30)
     turn = 0
