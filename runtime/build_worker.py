@@ -11,7 +11,7 @@ import numpy as np
 
 from models.bundle import Bundle, open_bundle
 from models.card import Variant
-from models.errors import EdgeclsError, UsageError
+from models.errors import BackendError, EdgeclsError, UsageError
 from runtime.backends import backend_named
 from runtime.engine_cache import EngineCache
 from runtime.engine_request import EngineRequest
@@ -28,7 +28,11 @@ def built(bundle: Bundle, variant: Variant, asked: EngineRequest) -> dict[str, o
     """
     backend = backend_named(asked.backend or "")
     path = bundle.graph_path(variant)
-    backend.probe()  # imports the engine, which is not part of the time
+    probe = backend.probe()  # imports the engine, which is not part of the time
+    if not probe.ok:
+        raise BackendError(
+            f"Backend {backend.name} cannot be used here: {probe.reason}.", hint=probe.hint
+        )
     before = {entry.path.name: entry.used_s for entry in EngineCache().entries()}
 
     start_s = time.perf_counter()
