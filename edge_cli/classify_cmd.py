@@ -10,6 +10,15 @@ from typing import Annotated
 import typer
 
 from edge_cli.classify_request import ArchiveEngine, ClassifyRequest
+from edge_cli.engine_options import (
+    BackendOption,
+    BackendOptionsOption,
+    DeviceOption,
+    MaxCpuShareOption,
+    NoRaceOption,
+    StrictOption,
+    engine_asked,
+)
 from edge_cli.options import AUTO, ThreadsOption, open_bundle_argument
 from edge_cli.run_request import Precision, Views
 from models.errors import UsageError
@@ -82,13 +91,12 @@ def classify(
             help="Cluster of --engine ray; auto finds the one this machine belongs to.",
         ),
     ] = None,
-    backend: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="auto, or an engine of edgecls bench; a named one runs or the command fails.",
-        ),
-    ] = AUTO,
+    backend: BackendOption = AUTO,
+    device: DeviceOption = None,
+    backend_options: BackendOptionsOption = None,
+    no_race: NoRaceOption = False,
+    strict: StrictOption = False,
+    max_cpu_share: MaxCpuShareOption = None,
     precision: Annotated[
         Precision,
         typer.Option(
@@ -130,16 +138,20 @@ def classify(
             hint=f"edgecls classify {(paths or ['videos/'])[0]} --output labels.jsonl",
         )
     from edge_cli.classify_run import execute
-    from runtime.engine_request import EngineRequest
 
     request = ClassifyRequest(
         places=tuple(paths or ()),
         lists=tuple(files_from or ()),
         output=output,
         engine=engine,
-        asked=EngineRequest(
-            backend=None if backend == AUTO else backend,
+        asked=engine_asked(
+            backend=backend,
             precision=precision.value,
+            device=device,
+            backend_options=backend_options,
+            no_race=no_race,
+            strict=strict,
+            max_cpu_share=max_cpu_share,
             threads=threads,
         ),
         workers=workers,

@@ -68,8 +68,8 @@ def execute(bundle: Bundle, request: ClassifyRequest) -> None:
             say(f"{len(files) - len(undone)} of {len(files)} files were done before")
         engine = _engine(session, request)
         if undone and not _classify(engine, journal, undone, total=len(files)):
-            left = len(journal.undone(files))
-            say(f"stopped with {left} of {len(files)} files left; go on: {request.command}")
+            done = len(files) - len(journal.undone(files))
+            say(f"stopped after {done} of {len(files)} files; go on: {request.command}")
             raise typer.Exit(EXIT_INTERRUPTED)
         _conclude(journal, files, request, facts)
 
@@ -110,6 +110,7 @@ def _facts(session: ClipSession, request: ClassifyRequest) -> dict[str, Any]:
         "preprocessing": card.clip.model_dump(mode="json"),
         "backend": session.session.backend,
         "engine": session.session.engine,
+        "placement": session.session.placement.facts(),
         "precision": session.variant.precision,
         "sampling": "uniform",
         "views": request.views_of(card.clip),
@@ -153,8 +154,10 @@ def _classify(engine: Engine, journal: Journal, undone: list[str], *, total: int
         for result in engine.results(undone, lambda: stop.received):
             journal.append(result)
             told(result)
-    say(tally.line())
-    return tally.done == total
+    complete = tally.done == total
+    if complete:
+        say(tally.line())
+    return complete
 
 
 def _conclude(

@@ -172,7 +172,7 @@ def test_ctrl_c_says_how_to_go_on(
     ).splitlines()
 
     assert child.returncode == 130
-    assert "files left; go on: " in said[-1]
+    assert " of 60 files; go on: " in said[-1]
     command = shlex.split(said[-1].partition("go on: ")[2])
     assert command[0] == "edgecls"
     again = started(*command[1:])
