@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 
 from edge_cli import (
     bench_cmd,
+    build_cmd,
     cache_cmd,
     calibrate_cmd,
     classify_cmd,
@@ -141,6 +142,7 @@ def build_app() -> typer.Typer:
     app.command("eval")(eval_cmd.evaluate)
     app.command("calibrate")(calibrate_cmd.calibrate)
     app.command("export")(export_cmd.export)
+    app.command("build")(build_cmd.build)
     app.add_typer(cache_cmd.app, name="cache")
     app.add_typer(data_cmd.app, name="data")
     app.add_typer(models_cmd.app, name="models")
