@@ -18,6 +18,7 @@ import runtime
 from models.bundle import Bundle
 from models.card import Variant
 from models.errors import BackendError, OutputError, UsageError
+from runtime.backends import backend_named
 from runtime.engine_cache import EngineCache
 from runtime.engine_request import EngineRequest
 from runtime.graphs import check_asked, competing, short_title
@@ -51,11 +52,13 @@ def graphs_to_build(bundle: Bundle, asked: EngineRequest) -> tuple[Variant, ...]
     """The graphs that a start with this request would open on the backend named.
 
     Raises:
-        UsageError: No backend is named, or the bundle has no graph of that precision.
+        UsageError: No backend is named, or none of that name is there, or the bundle has no graph
+            of that precision.
         BackendError: It has, but not for that backend.
     """
     if asked.backend is None:
         raise UsageError("A build needs the name of a backend.", hint="--backend tensorrt")
+    backend_named(asked.backend)
     check_asked(bundle.card, asked.precision, backend=asked.backend)
     return competing(bundle.card, asked.precision, asked.backend)
 

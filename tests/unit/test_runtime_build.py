@@ -14,6 +14,7 @@ import pytest
 from models.bundle import Bundle
 from models.errors import BackendError, BundleError, OutputError, UsageError
 from runtime.build import build, graphs_to_build
+from runtime.build_worker import built
 from runtime.engine_request import EngineRequest
 from tests.tiny_models import write_tiny_bundle
 
@@ -44,6 +45,13 @@ def test_only_what_a_start_would_open(bundle: Bundle) -> None:
         graphs_to_build(bundle, replace(KEPT, precision="int8"))
     with pytest.raises(UsageError, match="needs the name of a backend"):
         graphs_to_build(bundle, EngineRequest())
+
+
+def test_a_backend_that_does_not_work_here(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(BackendError, match="cannot be used here: openvino is not") as caught:
+        built(bundle, bundle.card.variants[0], KEPT)
+    assert "pip install" in caught.value.hint
 
 
 def test_beats_and_the_last_line_of_a_worker_that_crashed(
