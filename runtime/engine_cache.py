@@ -326,7 +326,9 @@ def _read(path: Path) -> tuple[EngineKey, dict[str, int], float] | None:
             return None
         sizes = {str(name): int(size) for name, (size, _) in about["files"].items()}
         return key, sizes, path.stat().st_mtime
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError):
+        return None
+    except RecursionError:
         return None
 
 

@@ -9,11 +9,13 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import platformdirs
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from models.errors import OutputError
 from runtime.engine_cache import EngineCache, EngineKey, default_folder
@@ -27,6 +29,24 @@ KEY = EngineKey(
     settings={"fp16": "on"},
     model="PP-TSMv2",
 )
+
+
+def json_texts() -> st.SearchStrategy[str]:
+    """What stands in `entry.json`, with one part of it replaced by anything."""
+    about = {"key": asdict(KEY), "files": {"model.engine": [10, 123]}}
+    numbers = st.integers() | st.just(float("inf")) | st.floats(allow_nan=False)
+    several = numbers | st.lists(numbers, max_size=3)
+    odd = several | st.none() | st.dictionaries(st.text(max_size=3), several, max_size=2)
+
+    def changed(part: str, value: object) -> str:
+        if part in about:
+            return json.dumps({**about, part: value})
+        if part == "sizes":
+            return json.dumps({**about, "files": {"model.engine": value}})
+        return json.dumps({**about, "key": {**about["key"], part: value}})
+
+    parts = st.sampled_from(["key", "files", "sizes", "backend", "settings", "shape", "other"])
+    return st.builds(changed, parts, odd)
 
 
 def fill(cache: EngineCache, key: EngineKey = KEY, *, size: int = 10) -> Path:
@@ -226,6 +246,22 @@ def test_what_a_killed_process_left_is_swept_and_what_is_being_made_is_not(
         child.send_signal(signal.SIGKILL)
     fill(cache, replace(KEY, shape="2"))
     assert names(cache) == [replace(KEY, shape="2").digest]
+
+
+@given(text=json_texts())
+@example(text='{"key": {}, "files": {}}')
+@example(text="[" * 100_000)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+def test_whatever_an_entry_says_of_itself_it_is_read(cache: EngineCache, text: str) -> None:
+    about = fill(cache) / "entry.json"
+    about.write_text(text, encoding="utf-8")
+    for entry in cache.entries():
+        assert isinstance(entry.size_bytes, int)
+        assert all(isinstance(word, str) for word in entry.key.settings.values())
+    with cache.entry(KEY) as folder:
+        assert {path.name for path in folder.iterdir()} <= {"entry.json", "model.engine"}
+    cache.clear()
+    assert names(cache) == []
 
 
 def test_a_cache_that_came_with_an_image_is_read(
