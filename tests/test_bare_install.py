@@ -21,6 +21,7 @@ PACKAGES = ("edgecls", "models", "runtime", "convert", "calibration", "edge_cli"
 OPTIONAL = (
     *("onnxruntime", "onnx", "openvino", "nncf", "paddle", "paddle2onnx", "torch"),
     *("starlette", "uvicorn", "h11", "anyio", "prometheus_client"),
+    *("ray", "pyarrow", "pandas"),
 )
 """Brought by extras; a plain install lacks them."""
 
