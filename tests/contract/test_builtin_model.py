@@ -66,7 +66,9 @@ def test_card_counts_its_own_graph() -> None:
 def test_verified_on_every_engine() -> None:
     report = verify_bundle(open_bundle(None))
     assert report.passed
-    assert len(report.comparisons) == 2 * len(BACKENDS), "whole and in stages"
+    here = [backend for backend in BACKENDS if backend.probe().ok]
+    staged = [backend for backend in here if backend.open_stage is not None]
+    assert len(report.comparisons) == len(here) + len(staged), "whole and in stages"
 
 
 def test_stages_are_those_of_its_own_graph() -> None:
