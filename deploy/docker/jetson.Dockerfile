@@ -16,15 +16,15 @@ RUN apt-get update \
  && apt-get install --yes --no-install-recommends python3-pip python3-venv \
  && rm -rf /var/lib/apt/lists/*
 # ONNX Runtime with CUDA 12.6 and TensorRT 10.3 for Python 3.10: of NVIDIA's index for JetPack 6.
-# The public index has none that runs on a Jetson. First and from there alone, so that nothing that
-# follows pulls in another.
+# The public index has none that runs on a Jetson. First, and from there alone; what it needs itself
+# comes with edgecls. Its newest wheel, 1.23.0, is for numpy 1.
 ARG INDEX=https://pypi.jetson-ai-lab.io/jp6/cu126
 ARG ONNXRUNTIME=onnxruntime-gpu
 WORKDIR /src
 COPY . .
 RUN python3 -m venv /opt/edgecls \
  && /opt/edgecls/bin/pip install --no-cache-dir --no-deps --index-url "${INDEX}" "${ONNXRUNTIME}" \
- && /opt/edgecls/bin/pip install --no-cache-dir '.[gpu,serve,mqtt]'
+ && /opt/edgecls/bin/pip install --no-cache-dir '.[serve,mqtt]' onnxruntime-gpu 'numpy<2'
 
 FROM ${BASE}
 # hadolint ignore=DL3008
