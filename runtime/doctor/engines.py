@@ -109,7 +109,7 @@ def _backend(name: str, answer: Answer, place: Place, *, extra: str) -> Finding:
         reason = str(value.get("reason", ""))
         facts["missing_library"] = missing_library(reason) or missing_library(answer.said)
         if name in NEED_NVIDIA and not place.nvidia:
-            message = f"there is no NVIDIA GPU ({reason})"
+            message = reason if "NVIDIA" in reason else f"there is no NVIDIA GPU ({reason})"
             return Finding(name=title, status="note", message=message, facts=facts)
         if value.get("absent"):
             fix = place.engine(extra)
