@@ -54,3 +54,10 @@ def test_the_reference_has_every_name_of_the_interface(site: Path) -> None:
     text = (site / "reference.html").read_text()
     missing = [name for name in edgecls.__all__ if f'id="edgecls.{name}"' not in text]
     assert missing == []
+
+
+def test_bars_of_tables_are_bars(site: Path) -> None:
+    """What GitHub needs to be escaped is not shown as escaped."""
+    text = (site / "cli.html").read_text()
+    assert "fp32|fp16" in text
+    assert "fp32\\|fp16" not in text
