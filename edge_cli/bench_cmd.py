@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from models.bundle import Bundle
     from models.card import Variant
     from runtime.bench import BenchPlan, BenchResult
-    from runtime.session import Backend
+    from runtime.session import Backend, Probe
 
 _ALL = "all"
 
@@ -184,24 +184,24 @@ def bench(
             "results": [
                 {**asdict(one), "speed_over_fp32": speed_over_fp32(one, results)} for one in results
             ],
-            "absent": absent,
+            "absent": {name: probe.reason for name, probe in absent.items()},
         }
         sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
     else:
         _show(opened, plan, results, absent)
     if all(result.figures is None for result in results):
         failed = [f"{result.title}: {result.reason}" for result in results]
-        reasons = "; ".join([*failed, *(f"{name}: {why}" for name, why in absent.items())])
+        reasons = "; ".join([*failed, *(f"{name}: {one.reason}" for name, one in absent.items())])
         raise BackendError(
             f"No backend could be measured ({reasons}).", hint="pip install 'edgecls[cpu]'"
         )
 
 
-def _working(backends: Sequence[Backend]) -> tuple[list[str], dict[str, str]]:
+def _working(backends: Sequence[Backend]) -> tuple[list[str], dict[str, Probe]]:
     """Names of the engines that could work here, and why the others do not."""
     probes = {one.name: one.probe() for one in backends}
     working = [name for name, probe in probes.items() if probe.ok]
-    return working, {name: probe.reason for name, probe in probes.items() if not probe.ok}
+    return working, {name: probe for name, probe in probes.items() if not probe.ok}
 
 
 def _stream(bundle: Bundle, request: StreamRequest, fmt: Format) -> None:
@@ -237,7 +237,7 @@ def _rows(bundle: Bundle, names: list[str], precision: Precision) -> Iterator[tu
 
 
 def _show(
-    bundle: Bundle, plan: BenchPlan, results: list[BenchResult], absent: dict[str, str]
+    bundle: Bundle, plan: BenchPlan, results: list[BenchResult], absent: dict[str, Probe]
 ) -> None:
     from rich.console import Console
     from rich.markup import escape
@@ -287,5 +287,6 @@ def _show(
     for result in results:
         if result.figures is None:
             console.print(f"{result.title}: [yellow]{escape(result.reason)}[/]", soft_wrap=True)
-    for name, reason in absent.items():
-        console.print(f"{name}: [yellow]{escape(reason)}[/]", soft_wrap=True)
+    for name, probe in absent.items():
+        if probe.expected:
+            console.print(f"{name}: [yellow]{escape(probe.reason)}[/]", soft_wrap=True)

@@ -121,7 +121,7 @@ def _show(bundle: Bundle, report: VerifyReport) -> None:
     )
     console.print(files)
     console.print(engines)
-    for missed in report.not_run:
+    for missed in (one for one in report.not_run if one.expected):
         name = f"{missed.backend} {missed.graph}".rstrip()
         console.print(f"{name}  [yellow]not run:[/] {escape(missed.reason)}", soft_wrap=True)
     clips = report.comparisons[0].clips

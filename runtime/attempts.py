@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -33,17 +34,27 @@ class Rejection:
         reason: Why not, as the end of a sentence.
         hint: Command that would fix it; may be empty.
         graph: The only graph that it does not run, e.g. "int8"; empty when that is the model.
+        expected: It could run where it is for; see `Probe.expected`.
     """
 
     backend: str
     reason: str
     hint: str = ""
     graph: str = ""
+    expected: bool = True
 
     @property
-    def told(self) -> str:
-        """E.g. "openvino: openvino is not installed", "openvino int8 IR: ..."."""
-        return f"{self.backend}{self.graph and ' '}{self.graph}: {self.reason}"
+    def title(self) -> str:
+        """E.g. "openvino", "openvino int8 IR"."""
+        return f"{self.backend}{self.graph and ' '}{self.graph}"
+
+
+def told(rejections: Sequence[Rejection]) -> tuple[str, ...]:
+    """Each reason once, e.g. "openvino: openvino is not installed", "tensorrt, cuda: no GPU"."""
+    titles: dict[str, list[str]] = {}
+    for no in rejections:
+        titles.setdefault(no.reason, []).append(no.title)
+    return tuple(f"{', '.join(those)}: {reason}" for reason, those in titles.items())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +93,13 @@ class Attempts:
             return False
         probe = backend.probe()
         if not probe.ok:
-            self.reject(backend, None, probe.reason, probe.hint if probe.expected else "")
+            refusal = Rejection(
+                backend=backend.name,
+                reason=probe.reason.rstrip("."),
+                hint=probe.hint if probe.expected else "",
+                expected=probe.expected,
+            )
+            self._add(refusal)
         return probe.ok
 
     def start(self, backend: Backend, variant: Variant) -> Entrant | None:
@@ -110,7 +127,7 @@ class Attempts:
                 session.close()
                 raise
         except EdgeclsError as error:
-            self.reject(backend, variant, error.message, error.hint)
+            self.reject(backend, variant, error)
             return None
         return Entrant(backend=backend, variant=variant, session=session, placement=placement)
 
@@ -120,20 +137,21 @@ class Attempts:
         shape = self.bundle.card.clip.input_shape()
         return np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
 
-    def reject(
-        self, backend: Backend, variant: Variant | None, reason: str, hint: str = ""
-    ) -> None:
-        """Record a refusal, of one graph or (None) of all."""
-        name, graph = (backend.name, "") if variant is None else _key(backend, variant)
-        refusal = Rejection(backend=name, reason=reason.rstrip("."), hint=hint, graph=graph)
-        logger.info("rejected: %s", refusal.told)
-        self.rejected.append(refusal)
+    def reject(self, backend: Backend, variant: Variant, error: EdgeclsError) -> None:
+        """Record that a graph failed."""
+        name, graph = _key(backend, variant)
+        reason = error.message.rstrip(".")
+        self._add(Rejection(backend=name, reason=reason, hint=error.hint, graph=graph))
 
     def nothing_left(self) -> BackendError:
         """The error when every backend refused."""
-        reasons = "; ".join(no.told for no in self.rejected)
+        reasons = "; ".join(told(self.rejected))
         hint = next((no.hint for no in self.rejected if no.hint), "pip install 'edgecls[cpu]'")
         return BackendError(f"No backend runs {self.bundle.card.name} here ({reasons}).", hint=hint)
+
+    def _add(self, refusal: Rejection) -> None:
+        logger.info("rejected: %s: %s", refusal.title, refusal.reason)
+        self.rejected.append(refusal)
 
     def _check_placement(self, backend: Backend, placement: Placement) -> None:
         """Refuse a backend for a GPU whose nodes ran elsewhere.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from models.bundle import Bundle
 from models.card import ModelCard, Variant
 from models.errors import BackendError, BundleError, UsageError
-from runtime.attempts import Attempts, Entrant, Rejection
+from runtime.attempts import Attempts, Entrant, Rejection, told
 from runtime.backends import backend_named
 from runtime.contest import WORTH_IT, contest, first_that_works
 from runtime.engine_request import EngineRequest
@@ -77,7 +77,8 @@ class Choice:
         Args:
             reuse: What is to be said of work that overlapping windows share.
         """
-        reasons = [self.why_precision, self.why, *(no.told for no in self.rejected), reuse]
+        surprising = told([no for no in self.rejected if no.expected])
+        reasons = [self.why_precision, self.why, *surprising, reuse]
         engine = self.session.engine
         name = self.session.backend
         shown = engine if engine.startswith(name) else f"{name}, {engine}"

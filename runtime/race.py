@@ -63,8 +63,7 @@ def race(attempts: Attempts, entrants: Sequence[Entrant], clock: Clock) -> list[
         try:
             runner.entrant.session.run(attempts.noise)
         except EdgeclsError as error:
-            one = runner.entrant
-            attempts.reject(one.backend, one.variant, error.message, error.hint)
+            attempts.reject(runner.entrant.backend, runner.entrant.variant, error)
             return False
         runner.times_s.append(clock() - start_s)
         return True

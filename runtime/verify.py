@@ -36,11 +36,13 @@ class NotRun:
         backend: Name of the backend.
         graph: The graph that it does not run, e.g. "int8"; empty when it runs none.
         reason: Why not, without a full stop.
+        expected: It could run where it is for; see `Probe.expected`.
     """
 
     backend: str
     graph: str
     reason: str
+    expected: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +97,10 @@ def verify_bundle(
     for backend in backends:
         probe = backend.probe()
         if not probe.ok:
-            not_run.append(NotRun(backend=backend.name, graph="", reason=probe.reason))
+            no = NotRun(
+                backend=backend.name, graph="", reason=probe.reason, expected=probe.expected
+            )
+            not_run.append(no)
             continue
         for variant in runnable(bundle.card, backend.name):
             path = bundle.graph_path(variant)

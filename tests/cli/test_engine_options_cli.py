@@ -30,7 +30,6 @@ def test_the_first_lines_tell_what_runs(bundle: Bundle, monkeypatch: pytest.Monk
     said = done.err.splitlines()[0]
     assert said.startswith("backend: openvino 2")
     assert " CPU, fp32: CPU 100 % of nodes, 100 % of time (the first of the list that" in said
-    assert "tensorrt: " in said, "why not the first of all"
 
 
 @NEEDS_ENGINES
@@ -62,7 +61,7 @@ def test_a_device_that_there_is_not(bundle: Bundle, command: tuple[object, ...])
     assert "GPU.7" in said[-2]
     said = failing(*command, bundle.path, "--device", "GPU.7", code=9)
     for name in ("tensorrt", "cuda", "openvino", "cpu"):
-        assert f"{name}: " in said[-2]
+        assert name in said[-2]
 
 
 @NEEDS_ENGINES

@@ -347,3 +347,28 @@ def test_keys_differ_by_engine_version(
         choose_session(bundle, ASKED, machine=here.machine)
         runs.append(here.cpu.runs > 1)
     assert runs == [True, False, True]
+
+
+def test_a_reason_is_told_once(bundle: Bundle, setting: MakeSetting) -> None:
+    here = setting()
+    names = ("tensorrt", "cuda")
+    absent = [
+        Engine(name=name, clock=here.clock, probe=Probe(ok=False, reason="no GPU here"))
+        for name in names
+    ]
+    backends = (*(one.backend for one in absent), here.cpu.backend)
+    choice = choose_session(bundle, ASKED, machine=replace(here.machine, backends=backends))
+    assert choice.line().endswith("(the only one that runs here; tensorrt, cuda: no GPU here)")
+
+
+def test_a_gpu_that_nobody_expects_is_no_news(bundle: Bundle, setting: MakeSetting) -> None:
+    here = setting()
+    none = Probe(ok=False, reason="no NVIDIA driver here", expected=False)
+    cuda = Engine(name="cuda", clock=here.clock, probe=none)
+    machine = replace(here.machine, backends=(cuda.backend, here.cpu.backend))
+    choice = choose_session(bundle, ASKED, machine=machine)
+    assert choice.line().endswith("(the only one that runs here)")
+    assert [no.reason for no in choice.rejected] == ["no NVIDIA driver here"]
+    here.cpu.open_error = BackendError("no memory")
+    with pytest.raises(BackendError, match="cuda: no NVIDIA driver here; cpu: no memory"):
+        choose_session(bundle, ASKED, machine=machine)

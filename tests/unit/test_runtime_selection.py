@@ -175,7 +175,7 @@ def check(case: Case, found: Choice | BackendError, engines: dict[str, Engine]) 
         assert refused == {name for name, state in considered.items() if is_refused(case, name)}
     line = found.line()
     assert found.placement.line() in line
-    assert all(f"{name}: " in line for name in refused), told
+    assert all(no.title in line and no.reason in line for no in found.rejected), told
 
 
 def is_refused(case: Case, name: str) -> bool:
