@@ -19,6 +19,9 @@ _SAID = 2_000
 _OTHER_BUILD = re.compile(r"\bhas no \w+ExecutionProvider\b", re.ASCII)
 """ONNX Runtime is there, but not the build for GPUs."""
 
+_OLD_NUMPY = re.compile(r"compiled using NumPy 1\.x|_ARRAY_API not found", re.ASCII)
+"""An engine built for numpy 1 beside numpy 2: NVIDIA's builds of ONNX Runtime for JetPack 6."""
+
 NEED_NVIDIA = frozenset({"cuda", "tensorrt"})
 """Backends that nobody misses where there is no GPU of NVIDIA."""
 
@@ -144,6 +147,8 @@ def _load_fix(reason: str, answer: Answer, place: Place, *, hint: str) -> str:
     known = library_fix(missing_library(reason) or missing_library(answer.said), place)
     if known:
         return known
+    if _OLD_NUMPY.search(f"{reason}\n{answer.said}"):
+        return place.pip("install", "'numpy<2'", "'opencv-python<4.12'")
     if "home directory" in reason:  # OpenVINO looks for one when it is imported
         return ANOTHER_HOME
     if place.jetson_linux and "edgecls[" in hint:

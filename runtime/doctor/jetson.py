@@ -12,12 +12,15 @@ from runtime.doctor.finding import Finding
 from runtime.doctor.place import Place
 
 JETPACKS = {
+    "39.2": "7.2",
+    "38.4": "7.1",
     "38.2.1": "7.0",
     "38.2": "7.0",
     "36.4.4": "6.2.1",
     "36.4.3": "6.2",
     "36.4": "6.1",
     "36.3": "6.0",
+    "39": "7",
     "38": "7",
     "36": "6",
     "35": "5",

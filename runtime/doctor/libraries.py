@@ -80,5 +80,7 @@ def _cuda_fix(library: str, place: Place) -> str:
     if place.jetson_linux:
         return place.system("nvidia-jetpack")
     if library.startswith(("libnvinfer", "libnvonnxparser")):
-        return f"{place.pip('install', 'tensorrt')}  # its tensorrt_libs into LD_LIBRARY_PATH"
+        # The newest is not always the one that ONNX Runtime is linked with.
+        major = library.rpartition(".so.")[2].split(".")[0]
+        return place.pip("install", f"'tensorrt=={major}.*'" if major.isdecimal() else "tensorrt")
     return place.pip("install", "'onnxruntime-gpu[cuda,cudnn]'")

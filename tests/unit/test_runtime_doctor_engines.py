@@ -105,6 +105,16 @@ def test_none_is_installed() -> None:
             "died with SIGSEGV at the step 'load the engine of backend cpu'; its last words: free",
             "python -m pip install --force-reinstall 'edgecls[cpu]'",
         ),
+        (
+            replace(
+                BROKEN,
+                value={**(BROKEN.value or {}), "reason": "onnxruntime does not load: numpy.core"},
+                said="A module that was compiled using NumPy 1.x cannot be run in\nNumPy 2.2.6 as",
+            ),
+            "warn",
+            "numpy.core",
+            "python -m pip install 'numpy<2' 'opencv-python<4.12'",
+        ),
         (HUNG, "fail", "gave no answer within 60 s at the step 'run the built-in model'", "python"),
         (WRONG, "fail", "something else than the known answer", "python -m pip install --force"),
         (replace(RIGHT, exit_code=-6), "fail", "gave its answer, then died with SIGABRT", "python"),

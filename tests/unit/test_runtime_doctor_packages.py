@@ -191,7 +191,7 @@ def test_what_is_installed_in_a_folder(tmp_path: Path) -> None:
         (
             "libnvinfer.so.10: cannot open shared object file",
             "libnvinfer.so.10",
-            "/venv/bin/python -m pip install tensorrt  # its tensorrt_libs into LD_LIBRARY_PATH",
+            "/venv/bin/python -m pip install 'tensorrt==10.*'",
         ),
         (
             "libcuda.so.1: cannot open shared object file",
