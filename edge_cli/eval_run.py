@@ -21,11 +21,12 @@ from edge_cli.eval_request import EvalRequest, Format
 from edge_cli.options import named_bundle
 from edge_cli.progress import counting
 from edge_cli.stop import StopRequest
-from models.bundle import Bundle, open_bundle
+from edgecls.clip_session import ClipSession, open_session
+from edgecls.loading import load_bundle
+from models.bundle import Bundle
 from models.card import CARD_NAME
 from models.errors import SourceError, UsageError
 from models.version import edgecls_version
-from runtime.choose import Choice, choose_session
 
 EXIT_INTERRUPTED = 130
 
@@ -48,14 +49,14 @@ class Model:
     bundle: Bundle
     precision: str
 
-    def facts(self, choice: Choice) -> dict[str, str]:
+    def facts(self, session: ClipSession) -> dict[str, str]:
         """What the log and the report say of it; the digest is that of the graph that runs."""
         card = self.bundle.card
         return {
             "model": card.name,
             "family": card.family,
-            "precision": choice.precision,
-            "model_sha256": choice.variant.sha256,
+            "precision": session.variant.precision,
+            "model_sha256": session.variant.sha256,
         }
 
 
@@ -79,17 +80,17 @@ def execute(bundle: Bundle, request: EvalRequest) -> None:
     for note in clips.notes:
         _say(f"note: {note}")
     with ExitStack() as stack:
-        choice = _chosen(model, request, backend=_asked_backend(request), stack=stack)
-        header = _header(model, request, choice, clips)
+        session = _opened(model, request, backend=_asked_backend(request), stack=stack)
+        header = _header(model, request, session, clips)
         compared = None
         if reference is not None:
-            beside = _chosen(reference, request, backend=choice.session.backend, stack=stack)
+            beside = _opened(reference, request, backend=session.backend, stack=stack)
             compared = _candidate(reference, request, beside)
             header["reference"] = reference.facts(beside)
         log, done = _log(request, header, stack)
         run = _Run(
             clips=clips,
-            candidate=_candidate(model, request, choice),
+            candidate=_candidate(model, request, session),
             reference=compared,
             log=log,
             done=done,
@@ -129,7 +130,7 @@ def _reference(bundle: Bundle, named: str) -> Model:
         return Model(bundle=bundle, precision=named)
     if named in _MAKING and not is_bundle:
         return _with_precision(bundle, named)
-    other = open_bundle(named_bundle(Path(named)))
+    other = load_bundle(named_bundle(Path(named)))
     mine, theirs = bundle.card, other.card
     if mine.classes != theirs.classes:
         raise UsageError(
@@ -150,34 +151,37 @@ def _asked_backend(request: EvalRequest) -> str | None:
     return asked
 
 
-def _chosen(model: Model, request: EvalRequest, *, backend: str | None, stack: ExitStack) -> Choice:
+def _opened(
+    model: Model, request: EvalRequest, *, backend: str | None, stack: ExitStack
+) -> ClipSession:
     asked = replace(request.engine, backend=backend, precision=model.precision)
-    choice = choose_session(model.bundle, asked)
-    stack.enter_context(choice.session)
-    _say(choice.line())
-    return choice
+    session = stack.enter_context(open_session(model.bundle, asked))
+    _say(session.line())
+    return session
 
 
-def _candidate(model: Model, request: EvalRequest, choice: Choice) -> Candidate:
+def _candidate(model: Model, request: EvalRequest, session: ClipSession) -> Candidate:
     card = model.bundle.card
     return Candidate(
-        session=choice.session,
+        session=session.session,
         card=card,
         sampling=request.sampling.value,
         views=request.views_of(card.clip),
     )
 
 
-def _header(model: Model, request: EvalRequest, choice: Choice, clips: ClipList) -> dict[str, Any]:
+def _header(
+    model: Model, request: EvalRequest, session: ClipSession, clips: ClipList
+) -> dict[str, Any]:
     card = model.bundle.card
     return {
         "type": "header",
         "edgecls": edgecls_version(),
-        **model.facts(choice),
+        **model.facts(session),
         "preprocessing": card.clip.model_dump(mode="json"),
-        "backend": choice.session.backend,
-        "engine": choice.session.engine,
-        "placement": choice.placement.facts(),
+        "backend": session.backend,
+        "engine": session.session.engine,
+        "placement": session.placement.facts(),
         "backend_options": dict(request.engine.settings) or None,
         "sampling": request.sampling.value,
         "views": request.inferences_per_clip(card.clip),

@@ -50,7 +50,7 @@ def inspect(
 
     Example: edgecls inspect pptsmv2 --diff builtin
     """
-    from models.bundle import open_bundle
+    from edgecls.loading import load_bundle
 
     if page is not None and (as_json or other is not None):
         raise UsageError("--page writes a page of one bundle: leave out --json and --diff.")
@@ -58,7 +58,7 @@ def inspect(
     if page is not None:
         _write_page(opened, page)
     elif other is not None:
-        _compare(opened, open_bundle(named_bundle(other)), as_json=as_json)
+        _compare(opened, load_bundle(named_bundle(other)), as_json=as_json)
     elif as_json:
         _write_json({"path": str(opened.path), "card": opened.card.model_dump(mode="json")})
     else:

@@ -20,6 +20,7 @@ from models.card import ModelCard
 from models.errors import EdgeclsError
 from models.version import edgecls_version
 from runtime.engine_request import EngineRequest
+from runtime.placement import Placement
 from runtime.records import Latency, Prediction, ScoredLabel
 from runtime.sources import SourceOptions
 
@@ -30,6 +31,7 @@ __all__ = [
     "EngineRequest",
     "Latency",
     "ModelCard",
+    "Placement",
     "Prediction",
     "ScoredLabel",
     "SourceOptions",

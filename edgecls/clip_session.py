@@ -12,6 +12,7 @@ from models.card import Variant
 from runtime.choose import Choice
 from runtime.closing import ClosesOnExit
 from runtime.engine_request import EngineRequest
+from runtime.placement import Placement
 from runtime.records import Prediction
 from runtime.session import Session, Tensor, check_input
 from runtime.views import Views
@@ -36,6 +37,16 @@ class ClipSession(ClosesOnExit):
     def session(self) -> Session:
         """The engine's own session."""
         return self.choice.session
+
+    @property
+    def backend(self) -> str:
+        """Name of the backend that runs it, e.g. "openvino"."""
+        return self.choice.session.backend
+
+    @property
+    def placement(self) -> Placement:
+        """Where the nodes of the graph ran when it was opened."""
+        return self.choice.placement
 
     @property
     def variant(self) -> Variant:

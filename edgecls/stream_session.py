@@ -22,6 +22,7 @@ from runtime.feed import Stream
 from runtime.incremental import IncrementalSession
 from runtime.opened_sources import open_sources
 from runtime.pipeline import FrameWatch, classify_streams
+from runtime.placement import Placement
 from runtime.preprocess import Preparation
 from runtime.records import Prediction
 from runtime.reuse import ReuseAsked, Reusing, decide_reuse
@@ -50,6 +51,16 @@ class StreamSession(ClosesOnExit):
     preparation: Preparation
     reusing: Reusing
     staged: IncrementalSession | None
+
+    @property
+    def backend(self) -> str:
+        """Name of the backend that runs it, e.g. "openvino"."""
+        return self.choice.session.backend
+
+    @property
+    def placement(self) -> Placement:
+        """Where the nodes of the graph ran when it was opened."""
+        return self.choice.placement
 
     @property
     def variant(self) -> Variant:
