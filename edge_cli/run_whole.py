@@ -28,15 +28,15 @@ def run_whole(request: RunRequest, session: ClipSession) -> None:
     from runtime.sources import open_source
 
     (stream,) = request.streams
-    uri = stream.source
+    uri, dense = stream.source, request.sampling is Sampling.DENSE
     summary = RunSummary()
     with waiting(f"reading {uri}"):
         prediction = session.classify_file(
             uri,
             top_k=request.most_classes(),
             threshold=stream.threshold,
-            views=request.views_of(session.bundle.card.clip),
-            sampling="dense" if request.sampling is Sampling.DENSE else "uniform",
+            views=None if dense else request.views_of(session.bundle.card.clip),
+            sampling="dense" if dense else "uniform",
         )
     summary.add(prediction)
     with ExitStack() as stack:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import get_args
 
+from edgecls.checks import check_one_of
 from edgecls.loading import load_bundle
 from edgecls.opening import chosen
 from models.bundle import Bundle
@@ -18,12 +20,15 @@ from runtime.session import Session, Tensor, check_input
 from runtime.views import Views
 from runtime.whole_file import WholeSampling, classify_whole
 
+VIEWS = (1, 10)
+"""Crops per frame that may be asked for."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipSession(ClosesOnExit):
     """A model, open and warmed up; use `open_session`. A context manager.
 
-    Not for several threads at a time.
+    One thread may use it at a time; as many as `EngineRequest.parallel` says where that is more.
 
     Attributes:
         bundle: The model.
@@ -52,6 +57,9 @@ class ClipSession(ClosesOnExit):
     def variant(self) -> Variant:
         """The graph that runs."""
         return self.choice.variant
+
+    def __repr__(self) -> str:
+        return f"<ClipSession: {self.bundle.card.name}, {self.variant.precision}, {self.backend}>"
 
     def line(self) -> str:
         """What runs and why, e.g. `backend: openvino 2026.4.1 CPU, fp32 (…)`."""
@@ -86,6 +94,9 @@ class ClipSession(ClosesOnExit):
             SourceError: It cannot be used.
             BackendError: The engine failed, or the session is closed.
         """
+        if views is not None:
+            check_one_of("views", views, VIEWS)
+        check_one_of("sampling", sampling, get_args(WholeSampling))
         return classify_whole(
             os.fspath(source),
             self.session,

@@ -7,7 +7,10 @@ from collections.abc import Generator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from typing import get_args
 
+from edgecls.checks import check_at_least_one, check_one_of
+from edgecls.clip_session import VIEWS
 from edgecls.loading import load_bundle
 from edgecls.opening import chosen
 from edgecls.windows import WindowCut, Windows
@@ -66,6 +69,9 @@ class StreamSession(ClosesOnExit):
     def variant(self) -> Variant:
         """The graph that runs, whole or in stages."""
         return self.reusing.variant or self.choice.variant
+
+    def __repr__(self) -> str:
+        return f"<StreamSession: {self.bundle.card.name}, {self.variant.precision}, {self.backend}>"
 
     def line(self) -> str:
         """What runs and why, e.g. `backend: openvino 2026.4.1 CPU, fp32 (…; reuse exact, …)`."""
@@ -202,8 +208,11 @@ def open_stream(
         UsageError: Something was asked for that this model cannot do.
         BackendError: No engine runs the model as asked.
     """
+    check_one_of("reuse", reuse, get_args(ReuseAsked))
+    check_one_of("views", views, VIEWS)
     opened = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
     several = (windows or Windows(),) if not isinstance(windows, Sequence) else windows
+    check_at_least_one("The number of windows", len(several))
     cuts = [one.cut_for(opened.card.clip) for one in several]
     return open_cut(opened, engine or EngineRequest(), cuts, reuse=reuse, views=views)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
+from edgecls.checks import check_one_of
 from models.spec import ClipSpec
 from runtime.feed import Sampler
 from runtime.grid import GapPolicy, GridSampler, GridSpec, Neighbours, grid_spec
@@ -30,6 +31,9 @@ class Windows:
             lets the last frame stand in.
         gap_after_s: Seconds without a frame that count as a gap; None for two intervals, at
             least 1.
+
+    Raises:
+        UsageError: A word is none of those that there are.
     """
 
     length_s: float | None = None
@@ -37,6 +41,10 @@ class Windows:
     sampling: WindowSampling = "sliding"
     gap: GapPolicy = "reset"
     gap_after_s: float | None = None
+
+    def __post_init__(self) -> None:
+        check_one_of("sampling", self.sampling, get_args(WindowSampling))
+        check_one_of("gap", self.gap, get_args(GapPolicy))
 
     def cut_for(self, clip: ClipSpec) -> WindowCut:
         """The windows of a model.

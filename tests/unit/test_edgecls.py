@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -119,6 +120,44 @@ def test_a_bundle_is_found_by_its_path(tmp_path: Path) -> None:
         assert session.line().startswith("backend: cpu, onnxruntime")
     with pytest.raises(BundleNotFound, match="no such folder"):
         edgecls.load_bundle(tmp_path / "none")
+
+
+def test_several_threads_may_classify_where_that_was_asked_for() -> None:
+    with edgecls.open_session(engine=ON_CPU) as session:
+        alone = session.classify_file("demo").probabilities
+    parallel = EngineRequest(backend="cpu", parallel=2)
+    with edgecls.open_session(engine=parallel) as session, ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(session.classify_file, ["demo"] * 4))
+    assert alone is not None
+    for one in found:
+        assert one.probabilities == pytest.approx(alone, abs=1e-5)
+
+
+WRONG: tuple[dict[str, Any], ...] = (
+    {"windows": []},
+    {"reuse": "maybe"},
+    {"views": 7},
+    {"engine": EngineRequest(threads=0)},
+    {"engine": EngineRequest(parallel=0)},
+    {"windows": Windows(length_s=float("nan"))},
+)
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: str(next(iter(wrong.items()))))
+def test_values_that_make_no_sense(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        edgecls.open_stream(**{"engine": ON_CPU, **wrong})
+
+
+def test_words_that_there_are_not() -> None:
+    for wrong in ({"sampling": "slide"}, {"gap": "x"}):
+        with pytest.raises(UsageError, match="is one of"):
+            Windows(**cast(Any, wrong))
+    with edgecls.open_session(engine=ON_CPU) as session:
+        assert repr(session) == "<ClipSession: camera motion, fp32, cpu>"
+        for unknown in ({"sampling": "x"}, {"views": 3}):
+            with pytest.raises(UsageError, match="is one of"):
+                session.classify_file("demo", **cast(Any, unknown))
 
 
 def test_mistakes_are_errors_with_a_way_out() -> None:
