@@ -1,4 +1,4 @@
-"""A tiny model, a short video, and a cache of their own for the command-line tests."""
+"""A tiny model and a short video for the command-line tests."""
 
 from __future__ import annotations
 
@@ -11,18 +11,6 @@ from models.bundle import Bundle
 from tests.cli.command import FRAMES
 from tests.tiny_models import write_tiny_bundle
 from tests.video_files import numbered_picture, write_video
-
-
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where races are remembered: of every model one in all these tests."""
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing must be remembered beyond the tests."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
 
 
 @pytest.fixture(scope="module")
