@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -37,6 +38,9 @@ _PORTIONS = 64
 
 _STORE_BYTES = 128 << 20
 """Of shared memory for paths and results."""
+
+_ANSWER_S = 10.0
+"""How long a cluster may take to answer."""
 
 _LONGEST_TEMPORARY = 40
 """Letters of a temporary folder in which Ray's sockets, up to 107 letters, find room."""
@@ -174,6 +178,8 @@ def _started(address: str | None, *, cpus: int) -> Iterator[None]:
             "object_store_memory": _STORE_BYTES,
         }
     )
+    if address:
+        _check_answers(address)
     with contextlib.ExitStack() as stack:
         if not address:
             asked["_temp_dir"] = _temporary_folder(stack)
@@ -181,6 +187,24 @@ def _started(address: str | None, *, cpus: int) -> Iterator[None]:
             ray.init(log_to_driver=False, logging_level=logging.ERROR, **asked)
         stack.callback(ray.shutdown)
         yield
+
+
+def _check_answers(address: str) -> None:
+    """Notice at once what Ray would wait for many minutes: nobody is there.
+
+    Raises:
+        BackendError: Nobody answers at a `HOST:PORT`.
+    """
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if not (colon and port.isdecimal()):
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER_S).close()
+    except (OSError, OverflowError) as error:
+        raise BackendError(
+            f"No cluster of Ray answers at {address}: {getattr(error, 'strerror', None) or error}.",
+            hint="On its first machine: ray start --head --port 6379",
+        ) from error
 
 
 def _temporary_folder(stack: contextlib.ExitStack) -> str:

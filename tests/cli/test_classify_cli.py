@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -49,12 +50,12 @@ def lines_of(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return header, rows
 
 
-def started(*words: str) -> subprocess.Popen[str]:
+def started(*words: str, temporary: str = "/tmp") -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "edge_cli", *words],
         stderr=subprocess.PIPE,
         text=True,
-        env=environment(),
+        env={**environment(), "TMPDIR": temporary},
         start_new_session=True,
     )
 
@@ -144,7 +145,9 @@ def test_killed_half_way_it_goes_on(
     output = tmp_path / "labels.jsonl"
     journal = tmp_path / "labels.jsonl.journal"
     words = words_of(bundle, archive, "-o", output, "--engine", engine)
-    stop_when(started(*words), journal, lines=CLIPS // 2, number=signal.SIGKILL)
+    with TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as temporary:
+        child = started(*words, temporary=temporary)
+        stop_when(child, journal, lines=CLIPS // 2, number=signal.SIGKILL)
     with journal.open("ab") as stream:
         stream.write(journal.read_bytes().splitlines()[1][:40])
     before = journal.read_bytes().count(b"\n") - 1
@@ -215,6 +218,18 @@ def test_a_changed_file_is_classified_again(
     first, second = lines_of(output)[1]
     assert second["size_bytes"] == (tmp_path / "b.avi").stat().st_size != first["size_bytes"]
     assert second["end_s"] > first["end_s"]
+
+
+def test_a_cluster_that_does_not_answer_is_told_at_once(
+    archive: Path, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray")
+    words = words_of(bundle, archive, "-o", tmp_path / "labels.jsonl")
+
+    done = called(*words, "--engine", "ray", "--address", "127.0.0.1:1", monkeypatch=monkeypatch)
+
+    assert done.code == 9
+    assert "No cluster of Ray answers at 127.0.0.1:1: Connection refused" in done.err
 
 
 def test_what_there_is_already_is_left_alone(
