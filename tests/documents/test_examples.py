@@ -7,13 +7,17 @@ import os
 import re
 import sys
 from contextlib import redirect_stdout
+from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 import edgecls
 from edge_cli.app import build_app
+from tests.cli.command import NEEDS_ENGINES
 from tests.cli.command import edgecls as command
 from tests.cli.in_process import called
 from tests.documents.blocks import Block, blocks
@@ -40,6 +44,8 @@ MAKING, SLOW = {"convert", "calibrate"}, {"bench", "doctor"}
 """Commands of seconds, which have tests of their own: run with EDGECLS_ALL_EXAMPLES=1 only, as is
 Ray, else parsed, and behind the first two the rest of the page too, which needs what they make."""
 
+PARQUET_LACKS = find_spec("pyarrow") is None
+
 LANGUAGES = {"", "python", "sh", "text", "yaml", "ini", "json"}
 
 
@@ -47,6 +53,7 @@ def _name(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
+@NEEDS_ENGINES
 @pytest.mark.parametrize("page", PAGES, ids=_name)
 def test_examples_run(page: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In order, in one folder, with one namespace: as somebody follows the page."""
@@ -95,7 +102,8 @@ def _run_command(words: list[str], block: Block, monkeypatch: pytest.MonkeyPatch
     if words[0] != "edgecls":
         _plausible(words, block)
         return
-    if not ALL and ({words[1]} & SLOW or "ray" in words):
+    slow = not ALL and ({words[1]} & SLOW or "ray" in words)
+    if slow or (PARQUET_LACKS and any(word.endswith(".parquet") for word in words)):
         _parsed(words[1:], block)
         return
     target = None
@@ -128,15 +136,18 @@ def _understood(block: Block) -> None:
                 _plausible(words, block)
 
 
+@lru_cache(maxsize=1)
+def _application() -> Any:
+    return typer.main.get_command(build_app())
+
+
 def _parsed(words: list[str], block: Block) -> None:
     """The command line takes these words; nothing is run."""
-    from typer.main import get_command
-
     if "..." in words:
         return
     for sign in (">", "|"):
         words = words[: words.index(sign)] if sign in words else words
-    command: Any = get_command(build_app())
+    command = _application()
     context = None
     try:
         while True:

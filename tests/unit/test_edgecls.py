@@ -16,6 +16,7 @@ from edgecls import EngineRequest, Windows
 from models.errors import BackendError, BundleNotFound, SourceNotFound, UsageError
 from tests.cli.in_process import called
 from tests.tiny_models import write_tiny_bundle
+from tests.video_files import numbered_picture, write_video
 
 ON_CPU = EngineRequest(backend="cpu")
 
@@ -44,6 +45,13 @@ def test_what_is_promised_is_documented() -> None:
                 assert inspect.getdoc(what), f"{name}.{member}"
 
 
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three seconds."""
+    pictures = [numbered_picture(index % 32) for index in range(75)]
+    return write_video(tmp_path_factory.mktemp("video") / "clip.mp4", pictures)
+
+
 def _run(monkeypatch: pytest.MonkeyPatch, *words: object) -> list[dict[str, Any]]:
     done = called(
         *("run", "--backend", "cpu", "--precision", "fp32", "--format", "jsonl", *words),
@@ -54,11 +62,11 @@ def _run(monkeypatch: pytest.MonkeyPatch, *words: object) -> list[dict[str, Any]
     return [line for line in lines if line["type"] == "window"]
 
 
-def test_a_file_is_what_run_says_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    (said,) = _run(monkeypatch, "--source", "demo", "--sampling", "uniform")
+def test_a_file_is_what_run_says_of_it(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (said,) = _run(monkeypatch, "--source", clip, "--sampling", "uniform")
     with edgecls.open_session(engine=ON_CPU) as session:
-        found = session.classify_file("demo")
-        few = session.classify_file(Path("demo"), top_k=2, threshold=0.001)
+        found = session.classify_file(clip)
+        few = session.classify_file(str(clip), top_k=2, threshold=0.001)
     assert [one.label for one in found.top] == [one["label"] for one in said["top"]]
     assert found.top[0].probability == pytest.approx(said["top"][0]["probability"], abs=1e-4)
     assert (found.start_s, found.end_s) == pytest.approx((said["start_s"], said["end_s"]), abs=1e-3)
@@ -68,16 +76,16 @@ def test_a_file_is_what_run_says_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("windows", [Windows(), Windows(length_s=2.0, sampling="windowed")])
 def test_windows_are_what_run_says_of_them(
-    windows: Windows, monkeypatch: pytest.MonkeyPatch
+    windows: Windows, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said = _run(
         monkeypatch,
-        *("--source", "demo", "--sampling", windows.sampling),
+        *("--source", clip, "--sampling", windows.sampling),
         *(() if windows.length_s is None else ("--window", windows.length_s)),
     )
     with edgecls.open_stream(engine=ON_CPU, windows=windows) as session:
-        found = list(session.results("demo"))
-        again = [one.top for one in session.results("demo")]
+        found = list(session.results(clip))
+        again = [one.top for one in session.results(clip)]
     assert len(found) == len(said)
     for mine, line in zip(found, said, strict=True):
         assert mine.start_s == pytest.approx(line["start_s"], abs=1e-3)
@@ -86,10 +94,10 @@ def test_windows_are_what_run_says_of_them(
     assert [one.top for one in found] == again
 
 
-def test_several_sources_have_windows_of_their_own() -> None:
+def test_several_sources_have_windows_of_their_own(clip: Path) -> None:
     cuts = [Windows(length_s=1.0, stride_s=1.0), Windows(length_s=2.0, stride_s=2.0)]
     with edgecls.open_stream(engine=ON_CPU, windows=cuts) as session:
-        found = list(session.results("demo", "demo"))
+        found = list(session.results(clip, clip))
         with pytest.raises(UsageError, match="2 sources at a time, got 1"):
             next(session.results("demo"))
     lengths_s = [{one.end_s - one.start_s for one in found if one.stream == at} for at in (0, 1)]
