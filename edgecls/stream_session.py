@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import get_args
 
+import numpy as np
+
 from edgecls.checks import check_at_least_one, check_one_of
 from edgecls.clip_session import VIEWS
 from edgecls.loading import load_bundle
@@ -252,6 +254,9 @@ def open_cut(
             staged, reusing = None, reusing.given_up(error)
         if staged is not None:
             choice.session.close()  # its weights would take memory for nothing
+        elif len(cuts) > 1:
+            # One window of each is one batch, and an engine may compile the size when it meets it.
+            choice.session.run(np.zeros(bundle.card.clip.input_shape(len(cuts)), np.float32))
     except BaseException:
         choice.session.close()
         raise

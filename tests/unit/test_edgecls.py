@@ -14,6 +14,8 @@ import pytest
 import edgecls
 from edgecls import EngineRequest, Windows
 from models.errors import BackendError, BundleNotFound, SourceNotFound, UsageError
+from runtime.backends._ort import OrtSession
+from runtime.session import Tensor
 from tests.cli.in_process import called
 from tests.tiny_models import write_tiny_bundle
 from tests.video_files import numbered_picture, write_video
@@ -102,6 +104,24 @@ def test_several_sources_have_windows_of_their_own(clip: Path) -> None:
             next(session.results("demo"))
     lengths_s = [{one.end_s - one.start_s for one in found if one.stream == at} for at in (0, 1)]
     assert [round(max(each), 3) for each in lengths_s] == [1.0, 2.0]
+
+
+def test_a_batch_of_all_sources_has_run_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else an engine that compiles for a batch does so within the latency of the first results."""
+    batches = []
+    run = OrtSession.run
+
+    def counted(session: OrtSession, clips: Tensor) -> Tensor:
+        batches.append(len(clips))
+        return run(session, clips)
+
+    monkeypatch.setattr(OrtSession, "run", counted)
+    cuts = [Windows()] * 3
+    edgecls.open_stream(engine=ON_CPU, windows=cuts, reuse="off").close()
+    assert batches[-1] == 3
+    batches.clear()
+    edgecls.open_stream(engine=ON_CPU, windows=cuts, reuse="exact").close()
+    assert 3 not in batches
 
 
 def test_results_may_be_left_at_any_time() -> None:
