@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
 Value = bool | int | str
 
+MOST = 1024
+"""Largest number that a setting takes: a card from elsewhere must not ask for a million threads."""
+
+MOST_MIB = 1 << 20
+"""The same of memory, in MiB."""
+
 _WORDS = {
     **dict.fromkeys(("on", "true", "yes", "1"), True),
     **dict.fromkeys(("off", "false", "no", "0"), False),
@@ -51,16 +57,16 @@ def switch(name: str, *, default: str, about: str) -> Setting:
     return Setting(name=name, parse=parse, expected="on or off", default=default, help=about)
 
 
-def count(name: str, *, default: str, about: str, least: int = 1) -> Setting:
+def count(name: str, *, default: str, about: str, least: int = 1, most: int = MOST) -> Setting:
     """A setting that is a whole number."""
 
     def parse(text: str) -> int:
         value = int(text)
-        if value < least:
+        if not least <= value <= most:
             raise ValueError(text)
         return value
 
-    expected = f"a whole number from {least}"
+    expected = f"a whole number from {least} to {most}"
     return Setting(name=name, parse=parse, expected=expected, default=default, help=about)
 
 

@@ -21,7 +21,7 @@ from runtime.backends._ort_gpu import (
 )
 from runtime.nvidia import gpu_number
 from runtime.session import Backend, Probe, Session, SessionOptions
-from runtime.settings import asked_of, count, one_of, switch
+from runtime.settings import MOST_MIB, asked_of, count, one_of, switch
 
 _NAME = "cuda"
 
@@ -35,7 +35,12 @@ _SETTINGS = (
         default="exhaustive",
         about="How cuDNN's algorithm for a convolution is chosen.",
     ),
-    count("memory_mib", default="all there is", about="Memory of the GPU that may be taken."),
+    count(
+        "memory_mib",
+        default="all there is",
+        about="Memory of the GPU that may be taken.",
+        most=MOST_MIB,
+    ),
 )
 
 

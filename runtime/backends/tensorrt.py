@@ -34,7 +34,7 @@ from runtime.backends.cuda import cuda_options
 from runtime.engine_cache import EngineCache, EngineKey
 from runtime.nvidia import gpu_number, gpus
 from runtime.session import Backend, Probe, Session, SessionOptions
-from runtime.settings import Value, asked_of, count, switch
+from runtime.settings import MOST_MIB, Value, asked_of, count, switch
 
 _NAME = "tensorrt"
 _TENSORRT = "TensorrtExecutionProvider"
@@ -50,11 +50,22 @@ _SETTINGS = (
     switch("tf32", default="off", about="Round the factors of products to 10 bits: quicker."),
     switch("graph", default="on", about="Record the launches of a run and replay them together."),
     switch("io_binding", default="on", about="Keep inputs and results in place on the GPU."),
-    count("workspace_mib", default="all there is", about="Memory that building may take."),
-    count("level", default="3", about="How long to search for quick kernels, 0 to 5.", least=0),
+    count(
+        "workspace_mib",
+        default="all there is",
+        about="Memory that building may take.",
+        most=MOST_MIB,
+    ),
+    count("level", default="3", about="How long to search for quick kernels.", least=0, most=5),
     switch("cache", default="on", about="Keep the engine for the next start."),
     switch("timing_cache", default="on", about="Keep what building measured of layers, too."),
-    count("dla_core", default="none", about="Deep-learning accelerator of a Jetson.", least=0),
+    count(
+        "dla_core",
+        default="none",
+        about="Deep-learning accelerator of a Jetson.",
+        least=0,
+        most=15,
+    ),
 )
 
 

@@ -6,13 +6,13 @@ import pytest
 
 from models.errors import UsageError
 from runtime.session import SessionOptions
-from runtime.settings import asked_of, count, one_of, resolved, switch
+from runtime.settings import MOST_MIB, asked_of, count, one_of, resolved, switch
 from tests.tiny_models import write_tiny_bundle
 
 SETTINGS = (
     switch("graph", default="on", about="."),
     count("streams", default="1", about="."),
-    count("workspace_mib", default="all", about=".", least=0),
+    count("workspace_mib", default="all", about=".", least=0, most=MOST_MIB),
     one_of("precision", ("f32", "f16"), default="f32", about="."),
 )
 
@@ -26,9 +26,11 @@ def test_a_later_layer_wins_and_only_what_was_set_is_told() -> None:
     ("name", "text", "expected"),
     [
         ("graph", "maybe", "on or off"),
-        ("streams", "0", "a whole number from 1"),
-        ("streams", "two", "a whole number from 1"),
-        ("workspace_mib", "-1", "a whole number from 0"),
+        ("streams", "0", "a whole number from 1 to 1024"),
+        ("streams", "1025", "a whole number from 1 to 1024"),
+        ("streams", "two", "a whole number from 1 to 1024"),
+        ("streams", "9" * 5000, "a whole number from 1 to 1024"),
+        ("workspace_mib", "-1", "a whole number from 0 to 1048576"),
         ("precision", "f64", "f32 or f16"),
     ],
 )
