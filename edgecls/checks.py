@@ -1,4 +1,4 @@
-"""Refuse words and numbers that a type checker would refuse, for those who do not use one."""
+"""Refuse values that a type checker would refuse, for those who do not use one."""
 
 from __future__ import annotations
 
@@ -21,13 +21,3 @@ def check_one_of(name: str, value: object, allowed: Sequence[object]) -> None:
     if value not in allowed:
         words = ", ".join(map(repr, allowed))
         raise UsageError(f"{name} is one of {words}; got {value!r}.")
-
-
-def check_at_least_one(name: str, value: int | None) -> None:
-    """Refuse a number below 1; None is fine.
-
-    Raises:
-        UsageError: It is below 1.
-    """
-    if value is not None and value < 1:
-        raise UsageError(f"{name} must be at least 1, got {value}.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgecls.checks import check_at_least_one
 from models.bundle import Bundle
 from runtime.choose import Choice, choose_session
 from runtime.engine_request import EngineRequest
@@ -19,12 +18,10 @@ def chosen(bundle: Bundle, engine: EngineRequest) -> Choice:
         engine: What is asked of the engine.
 
     Raises:
-        UsageError: No backend has that name, no graph that precision, or a number is below 1.
+        UsageError: No backend has that name, or no graph that precision.
         BackendError: No engine runs the model as asked.
         BundleError: A file does not match the card.
     """
-    check_at_least_one("threads", engine.threads)
-    check_at_least_one("parallel", engine.parallel)
     _warm_up_preparation(bundle)
     return choose_session(bundle, engine)
 

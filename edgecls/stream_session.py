@@ -11,7 +11,7 @@ from typing import get_args
 
 import numpy as np
 
-from edgecls.checks import check_at_least_one, check_one_of
+from edgecls.checks import check_one_of
 from edgecls.clip_session import VIEWS
 from edgecls.loading import load_bundle
 from edgecls.opening import chosen
@@ -214,7 +214,8 @@ def open_stream(
     check_one_of("views", views, VIEWS)
     opened = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
     several = (windows or Windows(),) if not isinstance(windows, Sequence) else windows
-    check_at_least_one("The number of windows", len(several))
+    if not several:
+        raise UsageError("windows is empty: a stream needs one for each of its sources.")
     cuts = [one.cut_for(opened.card.clip) for one in several]
     return open_cut(opened, engine or EngineRequest(), cuts, reuse=reuse, views=views)
 

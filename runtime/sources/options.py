@@ -37,7 +37,7 @@ class SourceOptions:
 
     Attributes:
         drop: What a live source does with a slow reader. `oldest` lets go of the oldest waiting
-            picture, so that the newest wins.
+            picture, so that the newest wins; `newest` of the one that comes; `none` of none.
         retries: Attempts in a row to open a lost live source again; None: for ever.
         open_timeout_s: Longest wait for a live source to open.
         read_timeout_s: Longest wait for a picture before a live source counts as lost, and a
@@ -45,7 +45,7 @@ class SourceOptions:
         frozen_after_s: Seconds without any change after which the picture of a live source counts
             as frozen; None: never.
         camera: What is asked of cameras.
-        rtsp_transport: Of RTSP servers.
+        rtsp_transport: Of RTSP servers: `tcp`, `udp`, `multicast` or `http`.
         loop: Play what ends again from its beginning, for ever.
         picture_fps: Pictures per second of those that are files of their own.
         raw: How pictures without a container are laid out; None where there is a container.

@@ -165,8 +165,6 @@ WRONG: tuple[dict[str, Any], ...] = (
     {"windows": []},
     {"reuse": "maybe"},
     {"views": 7},
-    {"engine": EngineRequest(threads=0)},
-    {"engine": EngineRequest(parallel=0)},
     {"windows": Windows(length_s=float("nan"))},
 )
 
@@ -175,6 +173,12 @@ WRONG: tuple[dict[str, Any], ...] = (
 def test_values_that_make_no_sense(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         edgecls.open_stream(**{"engine": ON_CPU, **wrong})
+
+
+@pytest.mark.parametrize("wrong", [{"threads": 0}, {"parallel": 0}, {"max_cpu_share": 2.0}])
+def test_numbers_that_engines_cannot_have(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="must be"):
+        EngineRequest(**wrong)
 
 
 def test_words_that_there_are_not() -> None:
