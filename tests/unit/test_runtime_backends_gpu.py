@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +14,8 @@ from models.bundle import Bundle
 from models.errors import BackendError, UsageError
 from runtime import nvidia
 from runtime.backends import _ort_gpu, cuda, tensorrt
+from runtime.choice_cache import ChoiceCache
+from runtime.choose import EngineRequest, Machine, choose_session
 from runtime.engine_cache import EngineCache
 from runtime.session import Backend, Session, SessionOptions
 from tests.made_up_onnxruntime import CPU, CUDA, TENSORRT, MadeUpOnnxRuntime
@@ -291,3 +294,41 @@ def test_the_driver_of_this_machine_is_asked() -> None:
     else:
         with pytest.raises(BackendError, match="NVIDIA"):
             nvidia.gpus()
+
+
+@BOTH
+def test_how_strict_a_choice_is(
+    backend: Backend, bundle: Bundle, engine: MadeUpOnnxRuntime, tmp_path: Path
+) -> None:
+    """Two of ten nodes are left to the CPU."""
+    engine.on_cpu = 5
+    asked = EngineRequest(backend=backend.name, threads=1)
+    with choose_session(bundle, asked).session as session:
+        assert session.backend == backend.name
+    with pytest.raises(BackendError, match=r"cannot be used: 20\.0 % of the nodes ran on"):
+        choose_session(bundle, replace(asked, strict=True))
+    allowed = replace(asked, strict=True, max_cpu_share=0.2)
+    choice = choose_session(bundle, allowed)
+    choice.session.close()
+    assert choice.device == f"{backend.provider}, NVIDIA Made Up"
+    assert f"fp32: {backend.provider} 80 % of 10 nodes, 80 % of time; CPU 20 %" in choice.line()
+
+
+def test_gpus_race_with_cpus(bundle: Bundle, engine: MadeUpOnnxRuntime, tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    machine = Machine(cache=ChoiceCache(tmp_path / "choices.json"))
+    choice = choose_session(bundle, EngineRequest(threads=1), machine=machine)
+    choice.session.close()
+    assert choice.rejected == ()
+    assert all(f"{one} " in choice.why for one in ("tensorrt", "cuda", "openvino", "cpu"))
+    engine.on_cpu = 5
+    choice = choose_session(bundle, EngineRequest(threads=1, strict=True), machine=machine)
+    choice.session.close()
+    assert choice.session.backend in ("openvino", "cpu")
+    assert choice.line().endswith(
+        "; tensorrt, cuda: 20.0 % of the nodes ran on the CPU, and --strict allows 0 %)"
+    )
+    engine.loadable = ()
+    choice = choose_session(bundle, EngineRequest(threads=1, race=False), machine=machine)
+    choice.session.close()
+    assert choice.session.backend == "openvino", "the first of the list that runs"
