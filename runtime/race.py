@@ -18,6 +18,9 @@ RACE_RUNS = 40
 OUT_AFTER = 3
 """Rounds after which those drop out that cannot win, so that the others have the time."""
 
+OUT_AFTER_S = 0.5
+"""Time after which they do: where runs are short there is time for all, and a busy moment passes."""
+
 OUT_AT = 2.0
 """Times as slow as the fastest, each by its best run, that cannot win."""
 
@@ -75,7 +78,7 @@ def race(attempts: Attempts, entrants: Sequence[Entrant], clock: Clock) -> list[
         running = [runner for runner in running if timed_run(runner)]
         used_s += sum(runner.times_s[-1] for runner in running)
         rounds += 1
-        if rounds >= OUT_AFTER and running:
+        if rounds >= OUT_AFTER and used_s >= OUT_AFTER_S and running:
             limit_s = OUT_AT * min(min(runner.times_s) for runner in running)
             too_slow += [runner for runner in running if min(runner.times_s) > limit_s]
             running = [runner for runner in running if min(runner.times_s) <= limit_s]
