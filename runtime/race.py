@@ -19,7 +19,7 @@ OUT_AFTER = 3
 """Rounds after which those drop out that cannot win, so that the others have the time."""
 
 OUT_AFTER_S = 0.5
-"""Time after which they do: where runs are short there is time for all, and a busy moment passes."""
+"""Time after which they do: where runs are short, all get so many that a busy moment passes."""
 
 OUT_AT = 2.0
 """Times as slow as the fastest, each by its best run, that cannot win."""
