@@ -99,8 +99,8 @@ class ServiceOutput(ClosesOnExit):
 
     def _tell_ready(self) -> None:
         if not self._ready:
-            self._ready = True
             self._manager.tell(READY="1", STATUS=self._vitality.status())
+            self._ready = True  # only now may the thread tell that it lives
 
     def _look(self) -> None:
         """Tell every so often that the run lives, if it does, and how it is."""

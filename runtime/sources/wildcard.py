@@ -30,9 +30,7 @@ def open_wildcard(uri: str, options: SourceOptions) -> FrameSource:
         SourceError: None of those that do can be used.
     """
     pattern = str(user_path(uri))
-    files = matching_files(
-        pattern, known=lambda name: is_video_name(name) or is_picture_name(name)
-    )
+    files = matching_files(pattern, known=lambda name: is_video_name(name) or is_picture_name(name))
     if not files:
         raise SourceNotFound(
             f"No video or picture matches {pattern}.",
