@@ -15,7 +15,6 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from models.extras import extra, import_onnxruntime
 from models.messages import telling_line
 from runtime.backends._engine import engine_errors, loading, probe_module
 from runtime.backends._ort import OrtSession
+from runtime.backends._ort_binding import OnGpu
 from runtime.backends._ort_profile import placement_of, short_name
 from runtime.cpu import usable_cpus
 from runtime.nvidia import gpus
@@ -39,9 +39,6 @@ CUDA = "CUDAExecutionProvider"
 
 _PROFILED_RUNS = 3
 """The first chooses algorithms; the quickest of the others is the time of a node."""
-
-_BATCH_SIZES = 2
-"""Batch sizes whose tensors on the GPU are kept: live use needs one, a check one more."""
 
 ProviderOptions = dict[str, str]
 Compute = Callable[[Tensor], Tensor]
@@ -168,7 +165,7 @@ def _quick(
     plan = loader.plan
     if plan.graph is not None and len(placement.shares) == 1 and options.parallel == 1:
         session = loader.session(graph=plan.graph)
-        recorded = _OnGpu(loader.onnxruntime, session, device=plan.device, graph=True)
+        recorded = OnGpu(loader.onnxruntime, session, device=plan.device, graph=True)
         try:
             recorded.run(loader.noise(session, card))
         except Exception as error:  # whatever the engine raises
@@ -178,7 +175,7 @@ def _quick(
     session = loader.session()
     if not plan.io_binding:
         return session, None
-    return session, _OnGpu(loader.onnxruntime, session, device=plan.device, graph=False).run
+    return session, OnGpu(loader.onnxruntime, session, device=plan.device, graph=False).run
 
 
 class _Loader:
@@ -298,68 +295,3 @@ class GpuSession(OrtSession):
         """Free the engine; twice is fine."""
         self._on_gpu = None
         super().close()
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Tensors on the GPU for one batch size.
-
-    Attributes:
-        clips: Copied to.
-        binding: Of both.
-        options: Of a run; hold the number of the recorded graph.
-    """
-
-    clips: Any
-    binding: Any
-    options: Any
-
-
-class _OnGpu:
-    """Runs with inputs and results that keep their place in the memory of the GPU.
-
-    A recorded graph of launches needs that: it is replayed with the same addresses. ONNX Runtime
-    records one per number in `gpu_graph_id`, so every batch size has its own.
-    """
-
-    def __init__(self, onnxruntime: Any, session: Any, *, device: int, graph: bool) -> None:
-        self._onnxruntime = onnxruntime
-        self._session = session
-        self._device = device
-        self._graph = graph
-        self._input, self._output = session.get_inputs()[0], session.get_outputs()[0]
-        self._places: dict[int, _Place] = {}
-        self._one_at_a_time = Lock()
-
-    def run(self, clips: Tensor) -> Tensor:
-        """Logits of clips; from several threads one after another."""
-        with self._one_at_a_time:
-            place = self._place(clips)
-            place.clips.update_inplace(np.ascontiguousarray(clips))
-            self._session.run_with_iobinding(place.binding, place.options)
-            (logits,) = place.binding.copy_outputs_to_cpu()
-        return np.asarray(logits, dtype=np.float32)
-
-    def _place(self, clips: Tensor) -> _Place:
-        batch = len(clips)
-        if batch not in self._places:
-            # A recorded graph goes on using its tensors, so those of all batch sizes are kept.
-            for other in [] if self._graph else list(self._places)[_BATCH_SIZES - 1 :]:
-                del self._places[other]
-            self._places[batch] = self._made(clips)
-        return self._places[batch]
-
-    def _made(self, clips: Tensor) -> _Place:
-        ort, where = self._onnxruntime, ("cuda", self._device)
-        source = ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(clips), *where)
-        classes = self._output.shape[-1]
-        result = ort.OrtValue.ortvalue_from_shape_and_type(
-            [len(clips), classes], np.float32, *where
-        )
-        binding = self._session.io_binding()
-        binding.bind_ortvalue_input(self._input.name, source)
-        binding.bind_ortvalue_output(self._output.name, result)
-        options = ort.RunOptions()
-        if self._graph:
-            options.add_run_config_entry("gpu_graph_id", str(len(clips)))
-        return _Place(source, binding, options)
