@@ -96,7 +96,7 @@ class Attempts:
             refusal = Rejection(
                 backend=backend.name,
                 reason=probe.reason.rstrip("."),
-                hint=probe.hint if probe.expected else "",
+                hint=probe.hint,
                 expected=probe.expected,
             )
             self._add(refusal)
@@ -146,7 +146,10 @@ class Attempts:
     def nothing_left(self) -> BackendError:
         """The error when every backend refused."""
         reasons = "; ".join(told(self.rejected))
-        hint = next((no.hint for no in self.rejected if no.hint), "pip install 'edgecls[cpu]'")
+        hint = next(
+            (no.hint for no in self.rejected if no.hint and no.expected),
+            "pip install 'edgecls[cpu]'",
+        )
         return BackendError(f"No backend runs {self.bundle.card.name} here ({reasons}).", hint=hint)
 
     def _add(self, refusal: Rejection) -> None:

@@ -84,11 +84,12 @@ def probe_gpu(provider: str) -> Probe:
     found = probe_module(import_onnxruntime, "onnxruntime", extra=EXTRA, check=check)
     if found.ok:
         return found
+    found = replace(found, hint=found.hint or "edgecls doctor")
     try:
         gpus()
     except BackendError:
         return replace(found, expected=False)
-    return replace(found, hint=found.hint or "edgecls doctor")
+    return found
 
 
 def _load_libraries(onnxruntime: Any) -> None:

@@ -332,3 +332,15 @@ def test_gpus_race_with_cpus(bundle: Bundle, engine: MadeUpOnnxRuntime, tmp_path
     choice = choose_session(bundle, EngineRequest(threads=1, race=False), machine=machine)
     choice.session.close()
     assert choice.session.backend == "openvino", "the first of the list that runs"
+
+
+def test_without_a_gpu_nobody_is_told_to_install_the_engine_for_one(
+    bundle: Bundle, engine: MadeUpOnnxRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_here() -> tuple[nvidia.Gpu, ...]:
+        raise BackendError("the NVIDIA driver shows no GPU")
+
+    monkeypatch.setattr(_ort_gpu, "gpus", none_here)
+    with pytest.raises(BackendError, match="the NVIDIA driver shows no GPU") as caught:
+        choose_session(bundle, EngineRequest(backend="cuda"))
+    assert caught.value.hint == "edgecls doctor"
