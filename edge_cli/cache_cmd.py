@@ -1,4 +1,4 @@
-"""`edgecls cache`: what engines compiled, kept for the next start."""
+"""`edgecls cache`: what engines compiled and how they raced, kept for the next start."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
-    help="List and remove what engines compiled and keep for the next start.",
+    help="List and remove what is kept for the next start: compiled graphs, races.",
 )
 
 
@@ -26,13 +26,14 @@ app = typer.Typer(
 def list_entries(
     as_json: Annotated[bool, typer.Option("--json", help="The list as JSON.")] = False,
 ) -> None:
-    """List what engines compiled, the last used first.
+    """List what engines compiled, the last used first, and count the races remembered.
 
     Example: edgecls cache list --json
     """
     from runtime.engine_cache import EngineCache
+    from runtime.machine import remembered_races
 
-    cache = EngineCache()
+    cache, races = EngineCache(), remembered_races()
     entries = cache.entries()
     if as_json:
         value = {
@@ -40,17 +41,20 @@ def list_entries(
             "limit_bytes": cache.limit_bytes,
             "size_bytes": sum(entry.size_bytes for entry in entries),
             "entries": [_facts(entry) for entry in entries],
+            "races": races.count,
+            "races_file": str(races.path),
         }
         sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
         return
     if entries:
         _show(entries)
     sys.stdout.write(f"{_summary(entries, cache)}\n")
+    sys.stdout.write(f"{_raced(races.count)} remembered, in {races.path}\n")
 
 
 @app.command("clear")
 def clear() -> None:
-    """Remove what engines compiled: they compile it again when they next need it.
+    """Remove what engines compiled, and forget their races: they do both again when needed.
 
     What a process is building or loading at the moment stays.
 
@@ -58,10 +62,12 @@ def clear() -> None:
     """
     from models.sizes import size_in_words
     from runtime.engine_cache import EngineCache
+    from runtime.machine import remembered_races
 
     removed, left = EngineCache().clear()
     size = size_in_words(sum(entry.size_bytes for entry in removed))
-    sys.stdout.write(f"{_counted(len(removed))} removed, {size}\n")
+    races = remembered_races().clear()
+    sys.stdout.write(f"{_counted(len(removed))} removed, {size}; {_raced(races)} forgotten\n")
     if left:
         sys.stderr.write(f"note: {_counted(len(left))} in use or not yours to remove\n")
 
@@ -108,6 +114,10 @@ def _summary(entries: Sequence[CacheEntry], cache: EngineCache) -> str:
 
 def _counted(number: int) -> str:
     return f"{number or 'no'} {'entry' if number == 1 else 'entries'}"
+
+
+def _raced(number: int) -> str:
+    return f"{number or 'no'} {'race' if number == 1 else 'races'}"
 
 
 def _ago(seconds: float) -> str:

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from models.errors import OutputError
+
 logger = logging.getLogger(__name__)
 
 
@@ -61,6 +63,24 @@ class ChoiceCache:
                 raise
         except OSError as error:
             logger.debug("the choice of %s is not remembered: %s", outcome.backend, error)
+
+    @property
+    def count(self) -> int:
+        """Races that are remembered."""
+        return sum(_outcome(value) is not None for value in self._read().values())
+
+    def clear(self) -> int:
+        """Forget all races, so that engines race again; returns how many were forgotten.
+
+        Raises:
+            OutputError: The file cannot be removed.
+        """
+        count = self.count
+        try:
+            self.path.unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(f"{self.path} cannot be removed ({error.strerror}).") from error
+        return count
 
     def _read(self) -> dict[str, Any]:
         try:

@@ -51,8 +51,8 @@ def _first_line(path: Path) -> str:
     return " ".join(text(path).partition("\n")[0].split())
 
 
-def _default_cache() -> ChoiceCache:
-    """In the user's cache folder; a user without a home folder has none, and nothing is kept."""
+def remembered_races() -> ChoiceCache:
+    """Of this user; a user without a home folder has none, and nothing is kept."""
     from platformdirs import user_cache_path
 
     try:
@@ -79,4 +79,4 @@ class Machine:
     cpu: CpuInfo = field(default_factory=cpu_info)
     gpus: str = field(default_factory=gpu_models)
     clock: Clock = time.perf_counter
-    cache: ChoiceCache = field(default_factory=_default_cache)
+    cache: ChoiceCache = field(default_factory=remembered_races)

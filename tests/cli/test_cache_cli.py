@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from runtime.choice_cache import Outcome
 from runtime.engine_cache import EngineCache, EngineKey, default_folder
+from runtime.machine import remembered_races
 from tests.cli.in_process import Done, called
 
 ENGINE = EngineKey(
@@ -43,20 +45,38 @@ def filled() -> None:
 
 def test_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = edgecls("list", monkeypatch=monkeypatch)
-    assert (done.code, done.out) == (0, f"no entries, 0 bytes of 2.1 GB at most, in {folder}\n")
+    races = folder.parent / "backend-choices.json"
+    assert done.code == 0
+    assert done.out.splitlines() == [
+        f"no entries, 0 bytes of 2.1 GB at most, in {folder}",
+        f"no races remembered, in {races}",
+    ]
     done = edgecls("clear", monkeypatch=monkeypatch)
-    assert (done.code, done.out, done.err) == (0, "no entries removed, 0 bytes\n", "")
+    assert done.out == "no entries removed, 0 bytes; no races forgotten\n"
+    assert (done.code, done.err) == (0, "")
+
+
+def test_races(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    won = Outcome(backend="cpu", file="model.onnx", speedup=None, failed=())
+    for key in ("one model", "another"):
+        remembered_races().put(key, won)
+    done = edgecls("list", monkeypatch=monkeypatch)
+    assert done.out.splitlines()[-1].startswith("2 races remembered, in ")
+    assert json.loads(edgecls("list", "--json", monkeypatch=monkeypatch).out)["races"] == 2
+    done = edgecls("clear", monkeypatch=monkeypatch)
+    assert done.out == "no entries removed, 0 bytes; 2 races forgotten\n"
+    assert remembered_races().get("one model") is None
 
 
 def test_an_entry(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     filled()
     done = edgecls("list", monkeypatch=monkeypatch)
     assert done.code == 0
-    head, *_, summary = done.out.splitlines()
+    head, *_, summary, _ = done.out.splitlines()
     assert head.split() == ["backend", "model", "input", "device", "size", "used"]
     assert {"tensorrt", "1.5", "MB", "2", "h", "ago"} <= set(done.out.split())
     assert "\x1b" not in done.out
-    assert max(map(len, done.out.splitlines()[:-1])) <= 100
+    assert max(map(len, done.out.splitlines()[:-2])) <= 100
     assert summary == f"1 entry, 1.5 MB of 2.1 GB at most, in {folder}"
 
     done = edgecls("list", "--json", monkeypatch=monkeypatch)
@@ -67,7 +87,7 @@ def test_an_entry(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert Path(entry["path"]) == folder / ENGINE.digest
 
     done = edgecls("clear", monkeypatch=monkeypatch)
-    assert (done.code, done.out) == (0, "1 entry removed, 1.5 MB\n")
+    assert (done.code, done.out) == (0, "1 entry removed, 1.5 MB; no races forgotten\n")
     assert list(folder.iterdir()) == []
 
 
@@ -76,7 +96,7 @@ def test_what_is_in_use_stays(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     filled()
     with EngineCache().entry(ENGINE):
         done = edgecls("clear", monkeypatch=monkeypatch)
-    assert (done.code, done.out) == (0, "no entries removed, 0 bytes\n")
+    assert (done.code, done.out) == (0, "no entries removed, 0 bytes; no races forgotten\n")
     assert done.err == "note: 1 entry in use or not yours to remove\n"
     assert len(list(folder.iterdir())) == 1
 
