@@ -156,23 +156,25 @@ def _read(path: Path, wanted: Mapping[str, Any]) -> tuple[dict[str, _Line], int]
             for number, line in enumerate(stream):
                 value = _parsed(line)
                 if number == 0:
-                    _check_same(path, value or {}, wanted)
-                elif value is None:
-                    torn += 1
-                else:
+                    _check_same(path, value, wanted)
+                elif isinstance(value, FileResult):
                     lines[value.file] = _Line(at, value.stamp)
+                else:
+                    torn += 1
                 at += len(line)
     except OSError as error:
+        if isinstance(error, OutputError):
+            raise
         raise OutputError(f"{path} cannot be read: {error.strerror or error}.") from error
     if torn:
         logger.warning("%s: %d lines are damaged; their files are classified again", path, torn)
     return lines, at
 
 
-def _parsed(line: bytes) -> Any:
+def _parsed(line: bytes) -> FileResult | dict[str, Any] | None:
     """The header as a dict, the result of a file, or None for a line that is damaged."""
     try:
-        value = json.loads(line)
+        value: dict[str, Any] = json.loads(line)
         return value if value["type"] == "journal" else result_of_json(value)
     except (KeyError, TypeError, ValueError, RecursionError):
         return None
@@ -180,7 +182,7 @@ def _parsed(line: bytes) -> Any:
 
 def _check_same(path: Path, there: object, wanted: Mapping[str, Any]) -> None:
     if not isinstance(there, dict):
-        raise OutputError(f"The first line of {path} is damaged.", hint="Start anew with --force.")
+        raise OutputError(f"The first line of {path} is damaged.", hint=f"Start anew: rm {path}")
     for field, name in IDENTITY.items():
         if there.get(field) != wanted.get(field):
             raise UsageError(

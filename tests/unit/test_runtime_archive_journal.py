@@ -85,6 +85,28 @@ def test_a_damaged_line_in_the_middle_is_dropped(
     assert "1 lines are damaged" in caplog.text
 
 
+def test_a_second_header_is_a_damaged_line(tmp_path: Path, files: list[str]) -> None:
+    path = tmp_path / "journal"
+    with Journal(path, HEADER) as journal:
+        for file in files:
+            journal.append(result_of(file))
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:2], lines[0], *lines[3:]]))
+
+    with Journal(path, HEADER) as journal:
+        assert journal.undone(files) == [files[1]]
+
+
+def test_a_damaged_header_is_called_so(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    Journal(path, HEADER).close()
+    path.write_bytes(path.read_bytes().replace(b"}", b"\0"))
+
+    with pytest.raises(OutputError, match=r"^The first line .* is damaged") as caught:
+        Journal(path, HEADER)
+    assert f"rm {path}" in caught.value.hint
+
+
 def test_a_file_that_changed_is_done_again(tmp_path: Path, files: list[str]) -> None:
     path = tmp_path / "journal"
     with Journal(path, HEADER) as journal:
