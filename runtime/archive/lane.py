@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,7 +106,7 @@ class Lane(ClosesOnExit):
         if before is not None:
             yield self._result(before)
 
-    def again(self, crashed: Sequence[Crashed]) -> Iterator[FileResult]:
+    def again(self, crashed: Iterable[Crashed]) -> Iterator[FileResult]:
         """Try files once more that crashed a decoder; if they do it again, that is their result.
 
         Another process may have taken the memory, the first time.

@@ -42,8 +42,8 @@ class LocalEngine:
                     crashed.append(one)
                 else:
                     yield one
-            if crashed and not stopping():
-                yield from lanes[0].again(crashed)
+            if crashed:
+                yield from lanes[0].again(one for one in crashed if not stopping())
 
 
 def _spread(

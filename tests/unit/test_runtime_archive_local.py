@@ -97,6 +97,22 @@ def test_files_that_crash_a_decoder_cost_themselves_only(
     assert results[str(poison[1])].top == results[clips[0]].top
 
 
+def test_a_stop_is_heeded_among_files_that_are_tried_again(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "COMMAND", crashing_decoder.COMMAND)
+    files = [str(tmp_path / f"crash{number}.mp4") for number in range(5)]
+    done: list[FileResult] = []
+
+    results = engine_of(bundle, FakeSession(tiny_network().logits)).results(
+        files, lambda: bool(done)
+    )
+    for result in results:
+        done.append(result)
+
+    assert 1 <= len(done) < len(files)
+
+
 def test_a_file_that_hangs_its_decoder_is_given_up(
     bundle: Bundle, clips: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
