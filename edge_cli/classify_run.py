@@ -112,6 +112,7 @@ def _facts(session: ClipSession, request: ClassifyRequest) -> dict[str, Any]:
         "engine": session.session.engine,
         "device": session.choice.device,
         "placement": session.choice.placement.facts(),
+        "backend_options": dict(request.asked.settings) or None,
         "precision": session.variant.precision,
         "sampling": "uniform",
         "views": request.views_of(card.clip),

@@ -30,6 +30,7 @@ IDENTITY = {
     "labels": "class names",
     "precision": "--precision",
     "backend": "--backend",
+    "backend_options": "--backend-option",
     "views": "--views",
     "top_k": "--top",
     "threshold": "--threshold",

@@ -220,6 +220,23 @@ def test_a_changed_file_is_classified_again(
     assert second["end_s"] > first["end_s"]
 
 
+def test_results_of_other_options_of_the_engine_are_not_mixed(
+    archive: Path, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = words_of(bundle, archive / "day0" / "00.avi", "-o", tmp_path / "labels.jsonl")
+    with monkeypatch.context() as patch:
+        patch.setattr("edge_cli.classify_run._conclude", lambda *rest: None)
+        called(*words, "--backend-option", "spinning=on", monkeypatch=monkeypatch)
+
+    done = called(*words, monkeypatch=monkeypatch)
+
+    assert done.code == 2
+    assert "another --backend-option" in done.err
+    same = called(*words, "--backend-option", "spinning=on", monkeypatch=monkeypatch)
+    assert "1 of 1 files were done before" in same.err
+    assert lines_of(tmp_path / "labels.jsonl")[0]["backend_options"] == {"cpu": {"spinning": "on"}}
+
+
 def test_a_cluster_that_does_not_answer_is_told_at_once(
     archive: Path, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
