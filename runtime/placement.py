@@ -6,6 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 
+_SHORT = {"TensorrtExecutionProvider": "TensorRT"}
+
+
+def short_name(provider: str) -> str:
+    """E.g. "CUDA" of ONNX Runtime's "CUDAExecutionProvider"."""
+    return _SHORT.get(provider, provider.removesuffix("ExecutionProvider"))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderShare:
     """What one provider ran.

@@ -20,7 +20,7 @@ from runtime.backends._engine import (
 from runtime.batches import in_fixed_batches
 from runtime.closing import ClosesOnExit
 from runtime.cpu import usable_cpus
-from runtime.placement import Placement, all_on
+from runtime.placement import Placement, all_on, short_name
 from runtime.session import Probe, SessionOptions, Tensor, check_input
 from runtime.settings import Value, count, over_card, resolved, switch
 
@@ -87,11 +87,6 @@ def open_ort(
         engine=f"onnxruntime {onnxruntime.__version__} {device}",
         placement=all_on(device),
     )
-
-
-def short_name(provider: str) -> str:
-    """E.g. "CUDA" of "CUDAExecutionProvider"."""
-    return provider.removesuffix("ExecutionProvider")
 
 
 def ort_session(

@@ -26,10 +26,10 @@ from models.messages import telling_line
 from runtime.backends._engine import engine_errors, loading, probe_module
 from runtime.backends._ort import OrtSession
 from runtime.backends._ort_binding import OnGpu
-from runtime.backends._ort_profile import placement_of, short_name
+from runtime.backends._ort_profile import placement_of
 from runtime.cpu import usable_cpus
 from runtime.nvidia import gpus
-from runtime.placement import Placement
+from runtime.placement import Placement, short_name
 from runtime.session import Probe, SessionOptions, Tensor
 
 logger = logging.getLogger(__name__)
@@ -108,7 +108,7 @@ def _what_is_missing(onnxruntime: Any, provider: str) -> str:
     ONNX Runtime says so on stderr only, and goes on with the CPU.
     """
     folder = Path(onnxruntime.__file__).parent / "capi"
-    name = provider.removesuffix("ExecutionProvider").lower()
+    name = short_name(provider).lower()
     library = folder / f"libonnxruntime_providers_{name}.so"
     if not library.is_file():  # where providers are built otherwise, the session tells
         return ""

@@ -7,15 +7,9 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from runtime.placement import Placement, placed
+from runtime.placement import Placement, placed, short_name
 
 _END = "_kernel_time"
-_SHORT = {"TensorrtExecutionProvider": "TensorRT"}
-
-
-def short_name(provider: str) -> str:
-    """E.g. "CUDA" of "CUDAExecutionProvider"."""
-    return _SHORT.get(provider, provider.removesuffix("ExecutionProvider"))
 
 
 def placement_of(profile: Path) -> Placement | None:

@@ -11,6 +11,7 @@ from models.stages import Stage
 from runtime.backends._engine import check_stage_ends, closed, engine_errors
 from runtime.backends._ort import ort_session
 from runtime.closing import ClosesOnExit
+from runtime.placement import short_name
 from runtime.session import SessionOptions
 from runtime.stage_session import Array, stage_inputs, stage_outputs
 
@@ -47,7 +48,7 @@ def open_ort_stage(
         for ends in (session.get_inputs(), session.get_outputs())
     ]
     check_stage_ends(path, stage, inputs=found[0], outputs=found[1])
-    device = provider.removesuffix("ExecutionProvider")
+    device = short_name(provider)
     return OrtStageSession(
         session, stage, backend=backend, engine=f"onnxruntime {onnxruntime.__version__} {device}"
     )

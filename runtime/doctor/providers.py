@@ -11,6 +11,7 @@ from runtime.doctor.finding import Finding
 from runtime.doctor.libraries import library_fix, missing_library
 from runtime.doctor.place import Place
 from runtime.doctor.questions import NVIDIA_PROVIDERS
+from runtime.placement import short_name
 
 NOT_TRIED = {
     "CPUExecutionProvider": "what backend cpu runs on",
@@ -61,11 +62,6 @@ def provider_findings(
     )
     for name, answer in trials.items():
         yield _provider(name, answer, place)
-
-
-def short_name(provider: str) -> str:
-    """E.g. "CUDA" of "CUDAExecutionProvider"."""
-    return provider.removesuffix("ExecutionProvider")
 
 
 def _provider(name: str, answer: Answer, place: Place) -> Finding:
