@@ -241,7 +241,7 @@ def test_listed_is_not_working() -> None:
     assert tried(LISTING) == ["TensorrtExecutionProvider", CUDA]
     gpu = replace(BOX, nvidia=True)
     found = of_providers(LISTING, NO_LIBRARY, place=gpu)
-    assert "lists Tensorrt, CUDA, CPU: built in, which" in found["onnxruntime providers"].message
+    assert "lists TensorRT, CUDA, CPU: built in, which" in found["onnxruntime providers"].message
     cuda = found["provider CUDA"]
     assert (cuda.status, cuda.message) == (
         "warn",
