@@ -96,15 +96,11 @@ def _open_stage(path: Path, stage: Stage, options: SessionOptions) -> StageSessi
     told = properties(device, values, options)
     if device == CPU:
         told |= _shared_threads(threads(values, options))
+    with engine_errors(_NAME, loading(path)):
+        folder = _folder(openvino, device, told, path=path, kept=is_cached(device, values))
+        engine = _engine(openvino, (device,))
     return OpenVinoStageSession(
-        openvino,
-        core,
-        path,
-        stage,
-        device=device,
-        settings=told,
-        engine=_engine(openvino, (device,)),
-        folder=_folder(openvino, device, told, path=path, kept=is_cached(device, values)),
+        openvino, core, path, stage, device=device, settings=told, engine=engine, folder=folder
     )
 
 

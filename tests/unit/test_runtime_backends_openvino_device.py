@@ -242,6 +242,21 @@ def test_stages_run_where_they_are_asked_to(core: _Core, tmp_path: Path) -> None
     assert any(core.from_cache)
 
 
+def test_a_driver_that_fails_is_an_error_of_the_backend(
+    core: _Core, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(device: str, name: str) -> str:
+        raise RuntimeError("the driver is gone")
+
+    pytest.importorskip("onnx")
+    bundle = write_staged_bundle(tmp_path / "staged")
+    monkeypatch.setattr(core, "get_property", fails)
+    with pytest.raises(BackendError, match=r"could not load .*: the driver is gone"):
+        BACKEND.open(bundle.model_path(), bundle.card, SessionOptions(device="GPU"))
+    with pytest.raises(BackendError, match=r"could not load .*: the driver is gone"):
+        open_incremental(bundle, bundle.card.variants[0], BACKEND, SessionOptions(device="GPU"))
+
+
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity here")
 def test_threads_are_the_cpus_that_this_process_may_use(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
