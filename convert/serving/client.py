@@ -14,6 +14,7 @@ import json
 import sys
 import urllib.error
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -86,12 +87,13 @@ class ServedModel(ClosesOnExit):
         try:
             with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
                 (output,) = json.load(answer)["outputs"]
+            return np.asarray(output["data"], dtype=np.float32).reshape(len(clips), -1)
         except urllib.error.HTTPError as error:
             said = error.read(1000).decode(errors="replace")
             raise BackendError(f"{self.engine} says {error.code}: {said}") from error
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise BackendError(f"{self.engine} gives no scores: {error}") from error
-        return np.asarray(output["data"], dtype=np.float32).reshape(len(clips), -1)
+        except (OSError, HTTPException, ValueError, KeyError, TypeError) as error:
+            said = f"{type(error).__name__}: {error}"
+            raise BackendError(f"{self.engine} gives no scores: {said}") from error
 
     def close(self) -> None:
         """Nothing is held open between two requests."""

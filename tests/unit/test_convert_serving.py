@@ -5,14 +5,18 @@ from __future__ import annotations
 import importlib
 import json
 import shutil
+from http.client import IncompleteRead
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
+from urllib.request import Request
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from convert.serving.client import ServedModel
 from convert.serving.export import Exported, export
 from convert.serving.pbtxt import Message, to_pbtxt
 from convert.serving.request import ExportRequest
@@ -321,3 +325,28 @@ def test_only_an_export_is_replaced(bundle: Bundle, tmp_path: Path) -> None:
 def test_what_does_not_fit(asked: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         ExportRequest(**{"server": "triton", "output": Path("x"), "name": "tiny", **asked})
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b'{"outputs": [{"name": "logits"}]}', "KeyError"),
+        (b'{"outputs": [{"data": [1, 2, 3]}]}', "ValueError"),
+        (b"[]", "TypeError"),
+        (IncompleteRead(b"{"), "IncompleteRead"),
+    ],
+)
+def test_answers_that_are_no_scores(
+    answer: bytes | Exception, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answered(request: Request, timeout: float) -> BytesIO:
+        if isinstance(answer, Exception):
+            raise answer
+        return BytesIO(answer)
+
+    monkeypatch.setattr("urllib.request.urlopen", answered)
+    model = ServedModel(
+        "http://localhost", {"model": "x", "batch": None, "input": "clip", "output": "logits"}
+    )
+    with pytest.raises(BackendError, match=f"gives no scores: {words}"):
+        model.run(np.zeros((2, 3), np.float32))
