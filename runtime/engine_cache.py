@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import OutputError
+from runtime.cache_folder import cache_folder
 
 logger = logging.getLogger(__name__)
 
@@ -91,14 +92,8 @@ class CacheEntry:
 
 
 def default_folder() -> Path:
-    """Where this user's entries are; a user without a home folder has none, and nothing is kept."""
-    from platformdirs import user_cache_path
-
-    try:
-        return user_cache_path("edgecls", appauthor=False) / "engines"
-    except RuntimeError as error:  # such as a container that was given a bare user number
-        logger.debug("no cache folder for this user: %s", error)
-        return Path(os.devnull) / "engines"
+    """Where this user's entries are."""
+    return cache_folder() / "engines"
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,9 +321,9 @@ def _read(path: Path) -> tuple[EngineKey, dict[str, int], float] | None:
             return None
         sizes = {str(name): int(size) for name, (size, _) in about["files"].items()}
         return key, sizes, path.stat().st_mtime
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
-    except RecursionError:
+    except (OverflowError, RecursionError):
         return None
 
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from runtime.backends import BACKENDS
+from runtime.cache_folder import cache_folder
 from runtime.choice_cache import ChoiceCache
 from runtime.control_groups import text
 from runtime.cpu import CpuInfo, cpu_info
 from runtime.race import Clock
 from runtime.session import Backend
-
-logger = logging.getLogger(__name__)
 
 _GRAPHICS = ("0x03", "0x12")
 """Classes of PCI devices: display controllers, processing accelerators."""
@@ -52,15 +49,8 @@ def _first_line(path: Path) -> str:
 
 
 def remembered_races() -> ChoiceCache:
-    """Of this user; a user without a home folder has none, and nothing is kept."""
-    from platformdirs import user_cache_path
-
-    try:
-        folder = user_cache_path("edgecls", appauthor=False)
-    except RuntimeError as error:  # such as a container that was given a bare user number
-        logger.debug("the choice of an engine will not be remembered: %s", error)
-        folder = Path(os.devnull)
-    return ChoiceCache(folder / "backend-choices.json")
+    """Of this user."""
+    return ChoiceCache(cache_folder() / "backend-choices.json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
