@@ -70,11 +70,13 @@ def _spread(
         except BaseException as error:
             done.put(error)
 
-    threads = [threading.Thread(target=work, args=(lane,), name="lane") for lane in lanes]
-    for thread in threads:
-        thread.start()
-    left = len(threads)
+    threads: list[threading.Thread] = []
+    left = len(lanes)
     try:
+        for lane in lanes:
+            thread = threading.Thread(target=work, args=(lane,), name="lane")
+            thread.start()
+            threads.append(thread)
         while left:
             one = done.get()
             if isinstance(one, BaseException):
