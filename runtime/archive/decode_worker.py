@@ -67,10 +67,8 @@ def answer(path: str, preparation: Preparation) -> tuple[dict[str, Any], list[by
 
 def _facts(clip: Clip, warnings: list[str]) -> tuple[dict[str, Any], list[bytes]]:
     """Each picture once, and their order: files of few frames repeat them."""
-    numbers = {id(frame): 0 for frame in clip.frames}
     frames = {id(frame): frame for frame in clip.frames}
-    for number, key in enumerate(numbers):
-        numbers[key] = number
+    numbers = {key: number for number, key in enumerate(frames)}
     facts = {
         "shapes": [list(frame.picture.shape) for frame in frames.values()],
         "order": [numbers[id(frame)] for frame in clip.frames],
