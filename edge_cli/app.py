@@ -74,6 +74,10 @@ class _Group(TyperGroup):
         except BrokenPipeError:
             _abandon_stdout()
             raise typer.Exit(EXIT_BROKEN_PIPE) from None
+        except SystemExit as ended:
+            if not isinstance(ended.__context__, BrokenPipeError):
+                raise
+            raise typer.Exit(EXIT_BROKEN_PIPE) from None  # Rich caught it and ends with 1
         except OSError as error:
             if isinstance(error, EdgeclsError) or error.errno not in _FULL:
                 raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -43,6 +44,23 @@ def test_built_in_model() -> None:
         "motion.pdparams (pdparams)",
     ):
         assert expected in done.stdout
+
+
+def test_a_closed_pipe_ends_it_silently() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-m", "edge_cli", "inspect"],
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            cwd=ROOT,
+            env=environment(),
+            check=False,
+        )
+    finally:
+        os.close(writing)
+    assert (ended.returncode, ended.stderr) == (141, b"")
 
 
 def test_json_holds_the_whole_card() -> None:
