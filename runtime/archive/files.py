@@ -10,6 +10,7 @@ from pathlib import Path
 
 from models.errors import SourceError, SourceNotFound, UsageError
 from runtime.file_names import is_video_name
+from runtime.sources import list_file
 from runtime.sources.address import masked, scheme_of
 from runtime.sources.paths import is_there, user_path
 from runtime.sources.wildcard import WILD, matching_files
@@ -54,9 +55,9 @@ def archive_files(places: Sequence[str], lists: Sequence[str] = ()) -> tuple[str
         SourceNotFound: There is no such file, folder or list, or nothing matches a pattern.
         SourceError: A list cannot be read, or there is no file in all.
         DatasetError: A folder cannot be listed.
-        UsageError: An address was given.
+        UsageError: An address was given, or a list as if it were a video.
     """
-    found = [*(file for place in places for file in _files_at(place))]
+    found = [file for place in places for file in _files_at(place)]
     found += [file for one in lists for file in _listed(one)]
     files = tuple(_once(found))
     if not files:
@@ -72,6 +73,11 @@ def archive_files(places: Sequence[str], lists: Sequence[str] = ()) -> tuple[str
 def _files_at(place: str) -> Iterator[str]:
     path = user_path(place)
     if is_there(place):
+        if path.suffix.lower() in list_file.SUFFIXES and not path.is_dir():
+            raise UsageError(
+                f"{place} is a list of videos by its name, and no video.",
+                hint=f"--files-from {place}",
+            )
         yield from (str(path / one) for one in videos_below(path)) if path.is_dir() else [str(path)]
         return
     if WILD.intersection(place):

@@ -15,7 +15,15 @@ from runtime.archive.files import Stamp, archive_files, stamp_of
 
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("b/2.mp4", "b/10.mp4", "a.MKV", "notes.txt", ".hidden.mp4", ".trash/x.mp4"):
+    for name in (
+        "b/2.mp4",
+        "b/10.mp4",
+        "a.MKV",
+        "tape.dat",
+        "list.txt",
+        ".hidden.mp4",
+        ".trash/x.mp4",
+    ):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(name.encode())
@@ -31,7 +39,7 @@ def test_a_folder_gives_the_videos_below_it(tree: Path) -> None:
 
 
 def test_a_file_is_taken_whatever_its_name(tree: Path) -> None:
-    assert archive_files(["notes.txt"]) == ("notes.txt",)
+    assert archive_files(["tape.dat"]) == ("tape.dat",)
 
 
 def test_a_pattern_gives_videos_in_their_natural_order(tree: Path) -> None:
@@ -64,6 +72,7 @@ def test_a_list_may_come_on_stdin(tree: Path, monkeypatch: pytest.MonkeyPatch) -
         ("nothing.mp4", SourceNotFound, "no file or folder nothing.mp4"),
         ("*.avi", SourceNotFound, r"matches \*.avi"),
         ("rtsp://me:secret@box/1", UsageError, "an address"),
+        ("list.txt", UsageError, "list.txt is a list of videos"),
         ("empty", SourceError, "no videos in empty; in folders"),
     ],
 )
