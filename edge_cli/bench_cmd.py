@@ -193,7 +193,8 @@ def bench(
         failed = [f"{result.title}: {result.reason}" for result in results]
         reasons = "; ".join([*failed, *(f"{name}: {one.reason}" for name, one in absent.items())])
         raise BackendError(
-            f"No backend could be measured ({reasons}).", hint="pip install 'edgecls[cpu]'"
+            f"No backend could be measured ({reasons}).",
+            hint="edgecls doctor tells which backends work here.",
         )
 
 

@@ -106,7 +106,8 @@ def bench_stream(bundle: Bundle, request: StreamRequest) -> StreamReport:
             if not any(row.median_ms for row in own):
                 reasons = "; ".join(f"{row.backend} {row.graph}: {row.reason}" for row in own)
                 raise BackendError(
-                    f"No engine could be measured ({reasons}).", hint="pip install 'edgecls[cpu]'"
+                    f"No engine could be measured ({reasons}).",
+                    hint="edgecls doctor tells which backends work here.",
                 )
             runs = _age_runs(bundle, request, own, grid=grid, folder=folder)
             ages = list(_ages(runs, window_s + AGE_S, tell, notes))

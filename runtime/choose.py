@@ -141,7 +141,7 @@ def choose_session(
         refusal = attempts.rejected[0]
         raise BackendError(
             f"Backend {named.name} was asked for and cannot be used: {refusal.reason}.",
-            hint=refusal.hint or f"pip install 'edgecls[{named.extra}]'",
+            hint=refusal.hint or f"edgecls doctor --backend {named.name} tells what is missing.",
         )
     raise attempts.nothing_left()
 

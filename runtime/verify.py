@@ -123,7 +123,7 @@ def verify_bundle(
         raise BackendError(
             f"The files of {bundle.path} are intact, but no backend could run the model"
             f" ({reasons}).",
-            hint="pip install 'edgecls[cpu]'",
+            hint="edgecls doctor tells which backends work here.",
         )
     return VerifyReport(
         files=files, metadata=metadata, comparisons=tuple(comparisons), not_run=tuple(not_run)

@@ -183,7 +183,7 @@ def test_named_backend_is_strict(bundle: Bundle, setting: MakeSetting) -> None:
     here.cpu.probe = Probe(ok=False, reason="onnxruntime is not installed")
     with pytest.raises(BackendError, match="onnxruntime is not installed") as caught:
         choose_session(bundle, CPU, machine=here.machine)
-    assert caught.value.hint == "pip install 'edgecls[cpu]'"
+    assert caught.value.hint == "edgecls doctor --backend cpu tells what is missing."
     assert here.openvino.opened == 0
 
 
