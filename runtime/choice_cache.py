@@ -77,7 +77,9 @@ class ChoiceCache:
         """
         count = self.count
         try:
-            self.path.unlink(missing_ok=True)
+            self.path.unlink()
+        except (FileNotFoundError, NotADirectoryError):
+            return 0  # there is no such file, or no folder that could hold it
         except OSError as error:
             raise OutputError(f"{self.path} cannot be removed ({error.strerror}).") from error
         return count

@@ -19,6 +19,7 @@ def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
     cache = Machine().cache
     cache.put("key", Outcome(backend="cpu", file="model.onnx", speedup=None))
     assert cache.get("key") is None
+    assert cache.clear() == 0
 
 
 def write(root: Path, files: dict[str, str]) -> Path:
