@@ -172,6 +172,25 @@ def test_a_stop_ends_it_after_what_is_being_worked_on(bundle: Bundle, clips: lis
     assert 1 <= len(done) < len(clips)
 
 
+def test_a_lane_that_cannot_start_ends_the_others(
+    bundle: Bundle, clips: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = threading.Thread.start
+
+    def start(thread: threading.Thread) -> None:
+        if thread.name == "lane" and started:
+            raise RuntimeError("can't start new thread")
+        if thread.name == "lane":
+            started.append(thread)
+        real(thread)
+
+    started: list[threading.Thread] = []
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(RuntimeError, match="can't start"):
+        list(engine_of(bundle, FakeSession(tiny_network().logits)).results(clips, never))
+    assert [thread.is_alive() for thread in started] == [False]
+
+
 def test_results_that_nobody_takes_leave_no_process_behind(
     bundle: Bundle, clips: list[str]
 ) -> None:
