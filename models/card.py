@@ -326,6 +326,10 @@ class ModelCard(BaseModel):
         hint = "Make one: edgecls calibrate BUNDLE --clips FOLDER" if precision == "int8" else ""
         raise BundleError(f"The bundle has no {asked} variant, only {have}.", hint=hint)
 
+    def precision_of(self, file: str) -> str:
+        """Of a graph by its name; fp32 of one not listed, as while a bundle is being made."""
+        return next((one.precision for one in self.variants if one.file == file), "fp32")
+
     def to_json(self) -> str:
         """Serialise; the same card always gives the same text."""
         unset = set() if self.settings else {"settings"}  # older versions know no such field

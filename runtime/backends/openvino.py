@@ -75,8 +75,7 @@ def _open(path: Path, card: ModelCard, options: SessionOptions) -> Session:
     core, device = _core_and_device(openvino, options)
     if path.suffix != ".xml":  # OpenVINO's own format is its own to check
         check_graph(path, backend=_NAME)
-    precision = next((one.precision for one in card.variants if one.file == path.name), "fp32")
-    told = properties(device, values, options, precision=precision)
+    told = properties(device, values, options, precision=card.precision_of(path.name))
     with engine_errors(_NAME, loading(path)):
         folder = _folder(openvino, device, told, path=path, kept=is_cached(device, values))
         model, parallel = core.read_model(str(path)), options.parallel

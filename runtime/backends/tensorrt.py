@@ -99,7 +99,7 @@ def _open(path: Path, card: ModelCard, options: SessionOptions) -> Session:
     onnxruntime = loaded_onnxruntime(_NAME)
     asked = asked_of(_NAME, _SETTINGS, card, options)
     device = gpu_number(options.device, backend=_NAME)
-    told = _told(asked, precision=_precision(path, card), device=device)
+    told = _told(asked, precision=card.precision_of(path.name), device=device)
     if not asked.get("tf32", False):
         os.environ.setdefault(_TF32, "0")  # the provider has no option for it
     batch = int(asked.get("batch", 1))
@@ -143,11 +143,6 @@ def _kept(key: EngineKey, asked: Mapping[str, Value]) -> Iterator[dict[str, str]
             "trt_timing_cache_enable": str(int(asked.get("timing_cache", True))),
             "trt_timing_cache_path": str(folder),
         }
-
-
-def _precision(path: Path, card: ModelCard) -> str:
-    """Of the graph; fp32 for one that the card does not list, as while a bundle is being made."""
-    return next((one.precision for one in card.variants if one.file == path.name), "fp32")
 
 
 def _told(asked: Mapping[str, Value], *, precision: str, device: int) -> dict[str, str]:
