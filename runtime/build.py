@@ -23,6 +23,7 @@ from runtime.engine_cache import EngineCache
 from runtime.engine_request import EngineRequest
 from runtime.graphs import check_asked, competing, short_title
 from runtime.last_line import object_of_last_line
+from runtime.session import Backend
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,12 +109,15 @@ def build(
         raise UsageError(
             f"There is nothing to build for {built.engine}: it keeps nothing of what it compiles"
             f" (ready after {built.time_s:.1f} s).",
-            hint="OpenVINO keeps what it compiles for GPU and NPU (--device), and for the CPU with"
-            " --backend-option cache=on."
-            if asked.backend == "openvino"
-            else "",
+            hint=_how_to_keep(backend_named(asked.backend or "")),
         )
     return built
+
+
+def _how_to_keep(backend: Backend) -> str:
+    """How a backend is told to keep what it compiles; empty where it never does."""
+    defaults = [one.default for one in backend.settings if one.name == "cache"]
+    return f"--backend-option cache=on (by itself {defaults[0]})" if defaults else ""
 
 
 def _check_cache(folder: Path) -> None:

@@ -44,7 +44,8 @@ def test_nothing_to_build(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> No
     done = built(bundle, "--backend", "openvino", monkeypatch=monkeypatch)
     assert (done.code, done.out) == (2, "")
     assert "There is nothing to build for openvino" in done.err
-    assert "hint: OpenVINO keeps what it compiles for GPU" in done.err
+    kept = "on for GPU and NPU, off for CPU"
+    assert f"hint: --backend-option cache=on (by itself {kept})" in done.err
 
 
 def test_a_device_that_is_not_there(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
