@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict, replace
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import platformdirs
@@ -295,10 +296,12 @@ def test_without_locks_the_unfinished_is_left_alone_for_a_day(
         assert folder == path
 
 
-def _use(folder: Path, until_s: float) -> None:
+def _use(folder: Path, together: Barrier) -> None:
     cache = EngineCache(folder, limit_bytes=30)
     turn = 0
-    while time.time() < until_s:
+    together.wait(30)  # a process takes a while to start
+    until_s = time.monotonic() + 1.0
+    while time.monotonic() < until_s:
         turn += 1
         with cache.entry(replace(KEY, shape=str(turn % 5))) as path:
             content = path / "model.engine"
@@ -312,8 +315,8 @@ def _use(folder: Path, until_s: float) -> None:
 
 def test_several_processes_at_once(cache: EngineCache) -> None:
     context = multiprocessing.get_context("spawn")
-    until_s = time.time() + 1.0
-    workers = [context.Process(target=_use, args=(cache.folder, until_s)) for _ in range(3)]
+    together = context.Barrier(3)
+    workers = [context.Process(target=_use, args=(cache.folder, together)) for _ in range(3)]
     for worker in workers:
         worker.start()
     for worker in workers:
