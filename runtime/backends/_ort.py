@@ -112,26 +112,48 @@ def ort_session(
             hint="edgecls doctor tells which backends work here.",
         )
     asked = resolved(backend, SETTINGS, options.settings.get(backend, {}))
-    settings = onnxruntime.SessionOptions()
-    settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    settings.intra_op_num_threads = _threads(asked, options)
-    settings.inter_op_num_threads = 1
-    # Spinning threads burn a whole core between two windows and win nothing measurable.
-    spinning = str(int(asked.get("spinning", False)))
-    settings.add_session_config_entry("session.intra_op.allow_spinning", spinning)
-    settings.log_severity_level = 3
+    settings = session_settings(
+        onnxruntime, threads=_threads(asked, options), spinning=bool(asked.get("spinning", False))
+    )
     with engine_errors(backend, loading(path)):
         session = onnxruntime.InferenceSession(  # which would print, and try the same again
             str(path), settings, providers=[provider], enable_fallback=0
         )
+    hint = f"pip install --force-reinstall 'edgecls[{extra_name}]'"
+    check_provider(session, provider, backend=backend, hint=hint)
+    return session
+
+
+def session_settings(onnxruntime: Any, *, threads: int, spinning: bool = False) -> Any:
+    """What every session is told.
+
+    Args:
+        onnxruntime: The module.
+        threads: That work on one run.
+        spinning: Idle ones spin: burns a whole core between two windows, wins nothing measurable.
+    """
+    settings = onnxruntime.SessionOptions()
+    settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    settings.intra_op_num_threads = threads
+    settings.inter_op_num_threads = 1
+    settings.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
+    settings.log_severity_level = 3
+    return settings
+
+
+def check_provider(session: Any, provider: str, *, backend: str, hint: str) -> None:
+    """Refuse a session that fell back in silence.
+
+    Raises:
+        BackendError: Another provider would run the model.
+    """
     running = session.get_providers()
     if not running or running[0] != provider:
         raise BackendError(
             f"Backend {backend} asked ONNX Runtime for {provider}, but {', '.join(running)}"
             " would run the model.",
-            hint=f"pip install --force-reinstall 'edgecls[{extra_name}]'",
+            hint=hint,
         )
-    return session
 
 
 def _threads(asked: Mapping[str, Value], options: SessionOptions) -> int:

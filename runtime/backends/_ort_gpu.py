@@ -24,7 +24,7 @@ from models.errors import BackendError
 from models.extras import extra, import_onnxruntime
 from models.messages import telling_line
 from runtime.backends._engine import engine_errors, loading, probe_module
-from runtime.backends._ort import OrtSession
+from runtime.backends._ort import OrtSession, check_provider, session_settings
 from runtime.backends._ort_binding import OnGpu
 from runtime.backends._ort_profile import placement_of
 from runtime.cpu import usable_cpus
@@ -233,12 +233,7 @@ class _Loader:
             BackendError: The session did not get the provider.
         """
         plan, onnxruntime = self.plan, self.onnxruntime
-        settings = onnxruntime.SessionOptions()
-        settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-        settings.intra_op_num_threads = self._threads
-        settings.inter_op_num_threads = 1
-        settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        settings.log_severity_level = 3
+        settings = session_settings(onnxruntime, threads=self._threads)
         if plan.batch is not None:
             settings.add_free_dimension_override_by_name("N", plan.batch)
         if profile is not None:
@@ -251,13 +246,7 @@ class _Loader:
             providers=[(first[0], {**first[1], **(graph or {})}), *others],
             enable_fallback=0,
         )
-        running = session.get_providers()
-        if not running or running[0] != plan.provider:
-            raise BackendError(
-                f"Backend {plan.backend} asked ONNX Runtime for {plan.provider}, but"
-                f" {', '.join(running)} would run the model.",
-                hint="edgecls doctor",
-            )
+        check_provider(session, plan.provider, backend=plan.backend, hint="edgecls doctor")
         return session
 
 
