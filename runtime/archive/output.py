@@ -59,6 +59,8 @@ def check_writable(output: Path) -> None:
 def write_output(output: Path, header: Mapping[str, Any], results: Iterable[FileResult]) -> None:
     """Write all results, or leave what was there.
 
+    One process at a time: the journal is locked. What a killed one left behind is written over.
+
     Args:
         output: The file; its ending tells the format.
         header: What is said of all files: the first JSON line, or the metadata `edgecls` of
@@ -69,7 +71,7 @@ def write_output(output: Path, header: Mapping[str, Any], results: Iterable[File
         OutputError: It cannot be written.
     """
     write = writer_of(output)
-    partial = output.with_name(f".{output.name}.{os.getpid()}.part")
+    partial = output.with_name(f".{output.name}.part")
     try:
         try:
             write(partial, header, results)

@@ -220,6 +220,27 @@ def test_a_changed_file_is_classified_again(
     assert second["end_s"] > first["end_s"]
 
 
+def test_a_kill_while_the_output_is_written_leaves_nothing_for_good(
+    archive: Path, bundle: Bundle, tmp_path: Path
+) -> None:
+    output = tmp_path / "labels.jsonl"
+    words = words_of(bundle, archive / "day0" / "00.avi", "-o", output)
+    program = (
+        "import os, runtime.archive.output as output\n"
+        "output.os.fsync = lambda _: os.kill(os.getpid(), 9)\n"
+        "from edge_cli.app import main\n"
+        f"import sys; sys.argv[1:] = {words!r}; main()\n"
+    )
+    killed = subprocess.run(
+        [sys.executable, "-c", program], env=environment(), capture_output=True, check=False
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert not output.exists()
+
+    assert "1 files" in started(*words).communicate(timeout=60)[1]
+    assert [path.name for path in tmp_path.iterdir()] == ["labels.jsonl"]
+
+
 def test_results_of_other_options_of_the_engine_are_not_mixed(
     archive: Path, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
