@@ -165,18 +165,27 @@ def _quick(
     """
     plan = loader.plan
     if plan.graph is not None and len(placement.shares) == 1 and options.parallel == 1:
-        session = loader.session(graph=plan.graph)
-        recorded = OnGpu(loader.onnxruntime, session, device=plan.device, graph=True)
-        try:
-            recorded.run(loader.noise(session, card))
-        except Exception as error:  # whatever the engine raises
-            logger.info("launches are not recorded as a CUDA graph: %s", telling_line(error))
-        else:
-            return session, recorded.run
+        recorded = _recorded(loader, card, plan.graph)
+        if recorded is not None:
+            return recorded
     session = loader.session()
     if not plan.io_binding:
         return session, None
     return session, OnGpu(loader.onnxruntime, session, device=plan.device, graph=False).run
+
+
+def _recorded(
+    loader: _Loader, card: ModelCard, graph: ProviderOptions
+) -> tuple[Any, Compute] | None:
+    """A session that replays its launches; None, and nothing of it left, where it cannot."""
+    session = loader.session(graph=graph)
+    recorded = OnGpu(loader.onnxruntime, session, device=loader.plan.device, graph=True)
+    try:
+        recorded.run(loader.noise(session, card))
+    except Exception as error:  # whatever the engine raises
+        logger.info("launches are not recorded as a CUDA graph: %s", telling_line(error))
+        return None
+    return session, recorded.run
 
 
 class _Loader:

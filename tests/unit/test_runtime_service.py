@@ -137,13 +137,14 @@ def test_ready_alive_stopping(systemd: NotifySocket) -> None:
         assert not output.wants_frame(0)
         assert systemd.messages[0] == {"READY": "1", "STATUS": "0 results"}
         output.prediction(prediction())
-        assert systemd.wait(lambda it: it.pings() == 1)
+        assert systemd.wait(lambda it: it.pings() > 0)
         assert output.wants_frame(0) or systemd.wait(lambda it: output.wants_frame(0))
+        pings = systemd.pings()  # 1, or 2 with one between the frame and the result
         time.sleep(PERIOD_S)
-        assert systemd.pings() == 1  # nothing came through since
+        assert systemd.pings() == pings  # nothing came through since
         assert systemd.messages[-1]["STATUS"].startswith("nothing came through for")
         output.frame(frame(2), 0)
-        assert systemd.wait(lambda it: it.pings() == 2)
+        assert systemd.wait(lambda it: it.pings() == pings + 1)
         output.ended(None)  # type: ignore[arg-type]
         output.frame(frame(3), 0)
         time.sleep(PERIOD_S)
