@@ -177,6 +177,7 @@ def _conclude(
     header = {**facts, "files": len(files), "failed": failed}
     write_output(request.output, header, journal.results(files))
     journal.discard()
-    say(f"written: {request.output}, {len(files)} files, {failed} of them failed")
+    counted = "1 file" if len(files) == 1 else f"{len(files)} files"
+    say(f"written: {request.output}, {counted}, {failed} of them failed")
     if failed == len(files):
-        raise SourceError(f"None of the {len(files)} files could be classified.")
+        raise SourceError(f"None of the files could be classified: {counted}.")

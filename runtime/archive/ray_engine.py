@@ -42,7 +42,7 @@ _STORE_BYTES = 128 << 20
 _ANSWER_S = 10.0
 """How long a cluster may take to answer."""
 
-_LONGEST_TEMPORARY = 40
+_LONGEST_TEMPORARY = 38
 """Letters of a temporary folder in which Ray's sockets, up to 107 letters, find room."""
 
 
@@ -208,11 +208,12 @@ def _check_answers(address: str) -> None:
 
 
 def _temporary_folder(stack: contextlib.ExitStack) -> str:
+    """A folder for Ray, which opens it to all users, in one that only this user may enter."""
     usual = tempfile.gettempdir()
     place = usual if len(usual) <= _LONGEST_TEMPORARY else "/tmp"
     folder = tempfile.mkdtemp(prefix="edgecls-ray-", dir=place)
     stack.callback(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+    return str(Path(folder) / "r")
 
 
 @contextlib.contextmanager

@@ -294,7 +294,7 @@ def test_not_one_file_that_can_be_read_is_an_error(
     done = called(*words_of(bundle, archive / "broken.mp4", "-o", output), monkeypatch=monkeypatch)
 
     assert done.code == 4
-    assert "None of the 1 files" in done.err
+    assert "None of the files could be classified: 1 file." in done.err
     assert lines_of(output)[1][0]["error"]
 
 
