@@ -13,6 +13,9 @@ from runtime.outputs.delivery_queue import Delivery, DeliveryQueue
 
 logger = logging.getLogger(__name__)
 
+_DICE = random.Random()
+"""Of its own: this runs in a thread, and the program's random numbers may be seeded."""
+
 FIRST_WAIT_S = 1.0
 LONGEST_WAIT_S = 300.0
 SAID_AT = 2
@@ -163,7 +166,7 @@ class Courier:
     def _wait_s(self, failures: int, asked_s: float | None) -> float:
         """Twice as long each time, with jitter; at least what the receiver asks for."""
         longest_s = min(LONGEST_WAIT_S, self._first_wait_s * 2.0 ** min(failures - 1, 20))
-        wait_s = longest_s * random.uniform(0.5, 1.0)
+        wait_s = longest_s * _DICE.uniform(0.5, 1.0)
         return wait_s if asked_s is None else max(wait_s, min(asked_s, LONGEST_WAIT_S))
 
 

@@ -37,7 +37,7 @@ class Surroundings:
     clock: Callable[[], float] = time.monotonic
     now_s: Callable[[], float] = time.time
     pause: Callable[[float], None] = time.sleep
-    chance: Callable[[], float] = random.random
+    chance: Callable[[], float] = random.Random().random
 
 
 class Story:
