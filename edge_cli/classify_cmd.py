@@ -16,11 +16,13 @@ from edge_cli.engine_options import (
     DeviceOption,
     MaxCpuShareOption,
     NoRaceOption,
+    PrecisionOption,
     StrictOption,
+    ViewsOption,
     engine_asked,
 )
 from edge_cli.options import AUTO, ThreadsOption, open_bundle_argument
-from edge_cli.run_request import Precision, Views
+from edge_cli.run_request import Precision
 from models.errors import UsageError
 
 
@@ -97,20 +99,8 @@ def classify(
     no_race: NoRaceOption = False,
     strict: StrictOption = False,
     max_cpu_share: MaxCpuShareOption = None,
-    precision: Annotated[
-        Precision,
-        typer.Option(
-            help="auto takes INT8 where it is calibrated and clearly faster on this machine, else"
-            " fp32; a named one runs or the command fails.",
-        ),
-    ] = Precision.AUTO,
-    views: Annotated[
-        Views | None,
-        typer.Option(
-            show_default="as the model was tested",
-            help="Crops per frame: the centre, or centre and corners, each also mirrored.",
-        ),
-    ] = None,
+    precision: PrecisionOption = Precision.AUTO,
+    views: ViewsOption = None,
     top: Annotated[int, typer.Option(metavar="N", min=1, help="Classes per file.")] = 5,
     threshold: Annotated[
         float, typer.Option(metavar="P", help="Leave out classes less probable than this.")

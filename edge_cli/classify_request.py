@@ -7,10 +7,10 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_cli.run_request import Views
 from models.errors import UsageError
 
 if TYPE_CHECKING:
+    from edge_cli.run_request import Views
     from models.spec import ClipSpec
     from runtime.engine_request import EngineRequest
     from runtime.views import Views as ViewCount
@@ -79,4 +79,4 @@ class ClassifyRequest:
         """Views of a clip: as asked for, or as the model was tested."""
         if self.views is None:
             return clip.views
-        return 10 if self.views is Views.TEN else 1
+        return self.views.number

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_cli.options import AUTO
+from edge_cli.run_request import Precision, Views
 from models.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,6 +44,25 @@ BackendOptionsOption = Annotated[
         " several.",
     ),
 ]
+
+PrecisionOption = Annotated[
+    Precision,
+    typer.Option(
+        "--precision",
+        help="auto takes INT8 where it is calibrated and clearly faster on this machine, else"
+        " fp32; a named one runs or the command fails.",
+    ),
+]
+
+ViewsOption = Annotated[
+    Views | None,
+    typer.Option(
+        "--views",
+        show_default="as the model was tested",
+        help="Crops per frame: the centre, or centre and corners, each also mirrored.",
+    ),
+]
+"""Where a result is about a whole file."""
 
 NoRaceOption = Annotated[
     bool,

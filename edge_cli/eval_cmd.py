@@ -14,6 +14,7 @@ from edge_cli.engine_options import (
     MaxCpuShareOption,
     NoRaceOption,
     StrictOption,
+    ViewsOption,
     engine_asked,
 )
 from edge_cli.eval_request import EvalRequest, Format, WholeSampling
@@ -25,7 +26,6 @@ from edge_cli.options import (
     ThreadsOption,
     open_bundle_argument,
 )
-from edge_cli.run_request import Views
 from models.errors import UsageError
 
 
@@ -56,13 +56,7 @@ def evaluate(
         WholeSampling,
         typer.Option(help="A file as one clip, or as ten dense ones in three crops each."),
     ] = WholeSampling.UNIFORM,
-    views: Annotated[
-        Views | None,
-        typer.Option(
-            show_default="as the model was tested",
-            help="Crops per frame: the centre, or centre and corners, each also mirrored.",
-        ),
-    ] = None,
+    views: ViewsOption = None,
     limit: Annotated[
         int | None,
         typer.Option(

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_cli.engine_options import engine_words
-from edge_cli.run_request import Views
 from models.errors import UsageError
 
 if TYPE_CHECKING:
+    from edge_cli.run_request import Views
     from models.spec import ClipSpec
     from runtime.engine_request import EngineRequest
     from runtime.views import Views as ViewCount
@@ -97,7 +97,7 @@ class EvalRequest:
             return DENSE_VIEWS
         if self.views is None:
             return clip.views
-        return 10 if self.views is Views.TEN else 1
+        return self.views.number
 
     def inferences_per_clip(self, clip: ClipSpec) -> int:
         """How often the model runs for one file: views times clips."""

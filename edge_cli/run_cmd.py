@@ -20,6 +20,7 @@ from edge_cli.engine_options import (
     DeviceOption,
     MaxCpuShareOption,
     NoRaceOption,
+    PrecisionOption,
     StrictOption,
     engine_asked,
 )
@@ -101,13 +102,7 @@ def run(
     no_race: NoRaceOption = False,
     strict: StrictOption = False,
     max_cpu_share: MaxCpuShareOption = None,
-    precision: Annotated[
-        Precision,
-        typer.Option(
-            help="auto takes INT8 where it is calibrated and clearly faster on this machine, else"
-            " fp32; a named one runs or the command fails.",
-        ),
-    ] = Precision.AUTO,
+    precision: PrecisionOption = Precision.AUTO,
     window: Annotated[
         float | None,
         typer.Option(

@@ -51,6 +51,11 @@ class Views(str, Enum):
     ONE = "1"
     TEN = "10"
 
+    @property
+    def number(self) -> ViewCount:
+        """How many."""
+        return 10 if self is Views.TEN else 1
+
 
 class Precision(str, Enum):
     """Which graph runs."""
@@ -262,7 +267,7 @@ class RunRequest:
             return DENSE_VIEWS
         if self.views is None:
             return clip.views if self.sampling is Sampling.UNIFORM else 1
-        return 10 if self.views is Views.TEN else 1
+        return self.views.number
 
     def inferences_per_result(self, clip: ClipSpec) -> int:
         """How often the model runs for one result: views times clips."""
