@@ -218,6 +218,27 @@ def screen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     process.wait()
 
 
+def is_shown(screen: Path, bgr: tuple[int, int, int], *, pixels: int) -> bool:
+    """Whether so many pixels of a colour come to be on the screen within a while."""
+    for _ in range(100):
+        if screen.read_bytes().count(bytes(bgr)) > pixels:  # in memory a pixel is B, G, R, nothing
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def found_windows() -> list[str]:
+    find = ["xdotool", "search", "--name", "door - edgecls"]
+    return subprocess.run(find, capture_output=True, text=True, check=True).stdout.split()
+
+
+def map_again() -> None:
+    """Do what a window manager does late: without one, Qt may miss that its window is mapped."""
+    for one in found_windows():
+        for order in ("windowunmap", "windowmap"):
+            subprocess.run(["xdotool", order, one], capture_output=True, check=False)
+
+
 def test_a_real_window(screen: Path) -> None:
     ended = threading.Event()
     green: Picture = np.zeros((240, 320, 3), np.uint8)
@@ -229,16 +250,15 @@ def test_a_real_window(screen: Path) -> None:
     with shown:
         shown.prediction(prediction(top=[("wave", 0.7)]))
         shown.frame(frame_at(1.0, picture=green), 0)
-        for _ in range(500):  # pixels are 32 bits: blue, green, red, nothing
-            if screen.read_bytes().count(bytes((30, 200, 10))) > 240 * 320 / 2:
+        for _ in range(10):
+            if is_shown(screen, (30, 200, 10), pixels=240 * 320 // 2):
                 break
-            time.sleep(0.01)
+            map_again()
         else:
             raise AssertionError("the picture is not on the screen")
-        find = ["xdotool", "search", "--name", "door - edgecls"]
+        assert not ended.is_set()
         for _ in range(20):
-            found = subprocess.run(find, capture_output=True, text=True, check=True).stdout
-            for one in found.split():
+            for one in found_windows():
                 press = ["xdotool", "key", "--window", one, "q"]
                 subprocess.run(press, capture_output=True, check=False)
             if ended.wait(0.5):
