@@ -109,6 +109,12 @@ def classify(
     force: Annotated[
         bool, typer.Option("--force", help="Start anew, and replace the output.")
     ] = False,
+    update: Annotated[
+        bool,
+        typer.Option(
+            "--update", help="Keep what the output has; do new, changed and failed files."
+        ),
+    ] = False,
 ) -> None:
     """Label an archive: one result per video file, as run --sampling uniform gives it.
 
@@ -151,6 +157,7 @@ def classify(
         top_k=top,
         threshold=threshold,
         force=force,
+        update=update,
         command=shlex.join(["edgecls", *(word for word in sys.argv[1:] if word != "--force")]),
     )
     execute(open_bundle_argument(bundle), request)

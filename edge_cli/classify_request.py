@@ -40,6 +40,7 @@ class ClassifyRequest:
         top_k: Classes per file.
         threshold: Least probability told.
         force: Start anew, whatever there is.
+        update: Keep the results that an output has, but for files that failed.
         command: The words of the command line, to go on with.
 
     Raises:
@@ -58,12 +59,17 @@ class ClassifyRequest:
     top_k: int
     threshold: float
     force: bool
+    update: bool
     command: str
 
     def __post_init__(self) -> None:
         from runtime.decode import check_decoding
 
         check_decoding(top_k=self.top_k, threshold=self.threshold)
+        if self.force and self.update:
+            raise UsageError(
+                "--update keeps results that --force throws away.", hint="Leave out one of the two."
+            )
         if self.engine is ArchiveEngine.LOCAL and self.address is not None:
             raise UsageError(
                 "--address is that of a cluster of Ray.", hint="--engine ray --address HOST:6379"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -21,10 +22,16 @@ from models.bundle import Bundle
 from models.errors import SourceError, UsageError
 from runtime.archive.engine import Engine
 from runtime.archive.files import archive_files
-from runtime.archive.journal import Journal, begun, discard, journal_of
+from runtime.archive.journal import Journal, begun, check_same, discard, journal_of
 from runtime.archive.lane import ArchivePlan
 from runtime.archive.local import LocalEngine
-from runtime.archive.output import check_writable, write_output, writer_of
+from runtime.archive.output import (
+    check_writable,
+    format_of,
+    read_header,
+    read_output,
+    write_output,
+)
 from runtime.archive.ray_engine import RayEngine
 from runtime.cpu import usable_cpus
 from runtime.engine_request import EngineRequest
@@ -39,32 +46,39 @@ def execute(bundle: Bundle, request: ClassifyRequest) -> None:
     """Classify an archive.
 
     Raises:
-        UsageError: There is an output already, or a journal of another model or other options.
+        UsageError: There is an output already, or one that is to be updated or a journal is of
+            another model or other options.
         SourceError: There are no files, or none of them can be classified.
         BackendError: No engine runs the model.
         OutputError: Results cannot be written.
         typer.Exit: It was interrupted; the code is 130.
     """
-    writer_of(request.output)
+    format_of(request.output)
     check_writable(request.output)
     journal_path = journal_of(request.output)
     if request.force:
         discard(journal_path)
     before = begun(journal_path)
-    if before is None and request.output.exists() and not request.force:
+    older = read_header(request.output) if request.update and request.output.exists() else None
+    if before is None and older is None and request.output.exists() and not request.force:
         raise UsageError(
             f"{request.output} is there already.",
-            hint="Name another file: --output FILE, or start anew with --force.",
+            hint="Do what is new, changed or failed: --update. Start anew: --force.",
         )
     with waiting("looking for files"):
         files = archive_files(request.places, request.lists)
     with ExitStack() as stack:
-        session = stack.enter_context(edgecls.open_session(bundle, _asked(request, before)))
+        asked = _asked(request, before or older)
+        session = stack.enter_context(edgecls.open_session(bundle, asked))
         say(session.line())
         facts = _facts(session, request)
+        if older is not None:
+            check_same(request.output, older, json.loads(json.dumps(facts)))
         journal = stack.enter_context(Journal(journal_path, facts))
-        undone = journal.undone(files)
-        if before is not None:
+        if older is not None:
+            journal.take_over(read_output(request.output))
+        undone = journal.undone(files, retry=request.update)
+        if before is not None or older is not None:
             say(f"{len(files) - len(undone)} of {len(files)} files were done before")
         engine = _engine(session, request)
         if undone and not _classify(engine, journal, undone, total=len(files)):

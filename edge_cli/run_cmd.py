@@ -331,10 +331,12 @@ def _execute(bundle: Bundle, request: RunRequest) -> None:
     from edge_cli.stop import StopRequest
     from edgecls.clip_session import open_session
     from edgecls.stream_session import open_cut
+    from runtime.sources import check_source
 
     card = bundle.card
     for stream in request.streams:
         stream.check_classes(card.labels)
+        check_source(stream.source)
     if request.sampling.whole:
         with waiting(f"loading {card.name}"):
             clips = open_session(bundle, request.engine)

@@ -2,7 +2,8 @@
 
 The first line says what is done to the files; every further line is the result of a file. A line
 is written when its file is done. A line that a kill or a power cut tore is dropped, and its file
-done again; of a file that was done twice, since it changed in between, the later line counts.
+done again; of a file that was done twice, since it changed in between or had failed, the later line
+counts.
 """
 
 from __future__ import annotations
@@ -50,10 +51,12 @@ class _Line:
     Attributes:
         at: Offset of its line, in bytes.
         stamp: Of the file when it was read.
+        failed: Whether it could not be classified.
     """
 
     at: int
     stamp: Stamp | None
+    failed: bool
 
 
 class Journal(ClosesOnExit):
@@ -70,10 +73,11 @@ class Journal(ClosesOnExit):
 
     def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
         self._path = path
-        self._file = LineFile(path, begins=_BEGINS, sync=Sync.NEVER, when_full=WhenFull.FAIL)
+        self._file = LineFile(path, begins=_BEGINS, sync=Sync.EVENTS, when_full=WhenFull.FAIL)
         try:
             if self._file.was_empty:
-                self._file.write(json.dumps({"type": "journal", **header}) + "\n")
+                # On the disk at once: a journal without its first line is of no use.
+                self._file.write(json.dumps({"type": "journal", **header}) + "\n", important=True)
             self._lines, self._end = _read(path, json.loads(json.dumps(dict(header))))
         except BaseException:
             self._file.close()
@@ -87,16 +91,33 @@ class Journal(ClosesOnExit):
         """
         line = json.dumps(result.to_json()) + "\n"
         self._file.write(line)
-        self._lines[result.file] = _Line(self._end, result.stamp)
+        self._lines[result.file] = _Line(self._end, result.stamp, result.error is not None)
         self._end += len(line)
 
-    def undone(self, files: Iterable[str]) -> list[str]:
-        """Those files that have no result, or were changed since."""
-        return [
-            file
-            for file in files
-            if file not in self._lines or self._lines[file].stamp != stamp_of(file)
-        ]
+    def take_over(self, results: Iterable[FileResult]) -> None:
+        """Append what came of files that have no result here, but for those that failed.
+
+        Raises:
+            OutputError: The disk is full, or the file is gone.
+        """
+        for result in results:
+            if result.error is None and result.file not in self._lines:
+                self.append(result)
+
+    def undone(self, files: Iterable[str], *, retry: bool = False) -> list[str]:
+        """Those files that have no result, or were changed since.
+
+        Args:
+            files: Of the archive.
+            retry: Those that failed, too.
+        """
+        return [file for file in files if not self._is_done(file, retry=retry)]
+
+    def _is_done(self, file: str, *, retry: bool) -> bool:
+        line = self._lines.get(file)
+        if line is None or (retry and line.failed):
+            return False
+        return line.stamp == stamp_of(file)
 
     def results(self, files: Iterable[str]) -> Iterator[FileResult]:
         """The results of these files, all of which have one, in this order.
@@ -157,9 +178,13 @@ def _read(path: Path, wanted: Mapping[str, Any]) -> tuple[dict[str, _Line], int]
             for number, line in enumerate(stream):
                 value = _parsed(line)
                 if number == 0:
-                    _check_same(path, value, wanted)
+                    if not isinstance(value, dict):
+                        raise OutputError(
+                            f"The first line of {path} is damaged.", hint=f"Start anew: rm {path}"
+                        )
+                    check_same(path, value, wanted)
                 elif isinstance(value, FileResult):
-                    lines[value.file] = _Line(at, value.stamp)
+                    lines[value.file] = _Line(at, value.stamp, value.error is not None)
                 else:
                     torn += 1
                 at += len(line)
@@ -181,9 +206,17 @@ def _parsed(line: bytes) -> FileResult | dict[str, Any] | None:
         return None
 
 
-def _check_same(path: Path, there: object, wanted: Mapping[str, Any]) -> None:
-    if not isinstance(there, dict):
-        raise OutputError(f"The first line of {path} is damaged.", hint=f"Start anew: rm {path}")
+def check_same(path: Path, there: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Compare what was done to the files before with what is done now.
+
+    Args:
+        path: The file that tells what was done.
+        there: That.
+        wanted: What is done now, as it comes back from JSON.
+
+    Raises:
+        UsageError: They differ in one of `IDENTITY`.
+    """
     for field, name in IDENTITY.items():
         if there.get(field) != wanted.get(field):
             raise UsageError(

@@ -2,42 +2,57 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from models.errors import OutputError, UsageError
 from models.extras import extra
-from runtime.archive.result import FileResult
+from runtime.archive.result import FileResult, result_of_json
 from runtime.outputs.line_file import cannot_write
 
 _ROWS = 10_000
 """Rows per group of a Parquet file: what is in memory at a time."""
 
-Write = Callable[[Path, Mapping[str, Any], Iterable[FileResult]], None]
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A way to keep results in a file.
+
+    Attributes:
+        write: Makes a file of a header and results.
+        read_header: Gives the header of such a file back; raises `ValueError` where there is none.
+        read: Gives the results back.
+    """
+
+    write: Callable[[Path, Mapping[str, Any], Iterable[FileResult]], None]
+    read_header: Callable[[Path], object]
+    read: Callable[[Path], Iterator[Mapping[str, Any]]]
 
 
-def writer_of(output: Path) -> Write:
-    """What writes an output, by the ending of its name.
+def format_of(output: Path) -> Format:
+    """The format of an output, by the ending of its name.
 
     Raises:
         UsageError: The ending is another one.
         MissingExtra: Parquet was asked for, and PyArrow is not installed.
     """
     kind = output.suffix.lower()
-    if kind not in _WRITERS:
+    if kind not in _FORMATS:
         raise UsageError(
             f"{output} is written as its name ends, and {kind or 'no ending'} is none of"
-            f" {', '.join(_WRITERS)}.",
+            f" {', '.join(_FORMATS)}.",
             hint=f"--output {output.stem or 'results'}.jsonl",
         )
     if kind == ".parquet":
         with extra("archive", "Writing Parquet"):
             import pyarrow.parquet  # noqa: F401
-    return _WRITERS[kind]
+    return _FORMATS[kind]
 
 
 def check_writable(output: Path) -> None:
@@ -70,7 +85,7 @@ def write_output(output: Path, header: Mapping[str, Any], results: Iterable[File
     Raises:
         OutputError: It cannot be written.
     """
-    write = writer_of(output)
+    write = format_of(output).write
     partial = output.with_name(f".{output.name}.part")
     try:
         try:
@@ -84,6 +99,67 @@ def write_output(output: Path, header: Mapping[str, Any], results: Iterable[File
         if isinstance(error, OutputError):
             raise
         raise cannot_write(output, error) from error
+
+
+def read_header(output: Path) -> Mapping[str, Any]:
+    """What an output says of all its files.
+
+    Raises:
+        OutputError: It was not made by `write_output`, or cannot be read.
+    """
+    try:
+        header = format_of(output).read_header(output)
+    except OSError as error:
+        raise OutputError(f"{output} cannot be read: {error.strerror or error}.") from error
+    except (ValueError, RecursionError):
+        header = None
+    if not isinstance(header, dict) or "model_sha256" not in header:
+        raise OutputError(
+            f"{output} is no output of edgecls classify.",
+            hint="Name another file: --output FILE, or replace it with --force.",
+        )
+    return header
+
+
+def read_output(output: Path) -> Iterator[FileResult]:
+    """The results of an output; what is none is left out.
+
+    Raises:
+        OutputError: It cannot be read.
+    """
+    try:
+        for value in format_of(output).read(output):
+            with contextlib.suppress(KeyError, TypeError, ValueError):
+                yield result_of_json(value)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"{output} cannot be read: {reason}.") from error
+
+
+def _lines_header(path: Path) -> object:
+    with path.open(encoding="utf-8") as stream:
+        return json.loads(stream.readline())
+
+
+def _read_lines(path: Path) -> Iterator[Mapping[str, Any]]:
+    with path.open(encoding="utf-8") as stream:
+        for line in islice(stream, 1, None):
+            with contextlib.suppress(ValueError, RecursionError):
+                yield json.loads(line)
+
+
+def _parquet_header(path: Path) -> object:
+    from pyarrow import parquet
+
+    return json.loads((parquet.read_schema(path).metadata or {}).get(b"edgecls", b""))
+
+
+def _read_parquet(path: Path) -> Iterator[Mapping[str, Any]]:
+    from pyarrow import parquet
+
+    with parquet.ParquetFile(path) as file:
+        for batch in file.iter_batches(_ROWS):
+            yield from batch.to_pylist()
 
 
 def _write_lines(path: Path, header: Mapping[str, Any], results: Iterable[FileResult]) -> None:
@@ -139,4 +215,7 @@ def _plain(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-_WRITERS: dict[str, Write] = {".jsonl": _write_lines, ".parquet": _write_parquet}
+_FORMATS = {
+    ".jsonl": Format(_write_lines, _lines_header, _read_lines),
+    ".parquet": Format(_write_parquet, _parquet_header, _read_parquet),
+}

@@ -31,6 +31,7 @@ __all__ = [
     "SourceKind",
     "SourceOptions",
     "Wanted",
+    "check_source",
     "chosen_frames",
     "only_frames",
     "open_source",
@@ -86,6 +87,22 @@ def open_source(uri: str, options: SourceOptions | None = None) -> FrameSource:
         SourceError: It exists and cannot be used, or is a kind of stream that is not
             read here.
     """
+    return _kind_of(uri).open(uri, options or SourceOptions())
+
+
+def check_source(uri: str) -> None:
+    """Raise what `open_source` would, as far as a glance tells: before what takes longer is done.
+
+    Raises:
+        SourceNotFound: There is no such file.
+        SourceError: It is no video, or a kind of stream that is not read here.
+    """
+    check = _kind_of(uri).check
+    if check is not None:
+        check(uri)
+
+
+def _kind_of(uri: str) -> SourceKind:
     _check_spelling(uri)
     kind = next(kind for kind in SOURCES if kind.claims(uri))
     if scheme_of(uri) is not None and kind not in (rtsp.SOURCE, http_video.SOURCE):
@@ -93,7 +110,7 @@ def open_source(uri: str, options: SourceOptions | None = None) -> FrameSource:
             f"{masked(uri)} is a kind of stream that is not read here.",
             hint="Sources: " + ", ".join(kind.example for kind in SOURCES),
         )
-    return kind.open(uri, options or SourceOptions())
+    return kind
 
 
 def _check_spelling(uri: str) -> None:

@@ -90,6 +90,8 @@ class SourceKind:
         about: What it is, in a few words.
         chosen: Counts its frames and prepares to decode only some, or gives None where that
             might not give what reading it through does; None for kinds that cannot.
+        check: Raises what is wrong with it at a glance, without opening it; None for kinds where
+            a glance shows nothing, or where time may mend it.
     """
 
     name: str
@@ -98,3 +100,4 @@ class SourceKind:
     example: str
     about: str
     chosen: Callable[[str, Choose], ChosenFrames | None] | None = None
+    check: Callable[[str], None] | None = None

@@ -186,17 +186,26 @@ def open_path(path: Path) -> FrameSource:
         SourceError: It is a folder, empty, not readable, a text file or no video, or its name is
             not UTF-8.
     """
+    check_path(path)
+    return FileSource(VideoFile(path))
+
+
+def check_path(path: Path) -> None:
+    """Look whether a file can be a video, without opening it as one.
+
+    Raises:
+        SourceNotFound: There is no such file.
+        SourceError: As `open_path`.
+    """
     _check_name(path)
     _check_readable(path)
-    return FileSource(VideoFile(path))
 
 
 def chosen_of_file(uri: str, choose: Choose) -> ChosenFrames | None:
     """Count the frames of a file without decoding it; None where `open_file` has to do it."""
     path = user_path(uri)
     try:
-        _check_name(path)
-        _check_readable(path)
+        check_path(path)
     except SourceError:
         return None
     return chosen_frames(path, choose)
@@ -264,4 +273,5 @@ SOURCE = SourceKind(
     example="clip.mp4",
     about="a video file",
     chosen=chosen_of_file,
+    check=lambda uri: check_path(user_path(uri)),
 )

@@ -163,9 +163,20 @@ def open_realtime(uri: str, options: SourceOptions) -> FrameSource:
         SourceNotFound: There is no such file.
         SourceError: It is no video.
     """
-    shown = uri.removeprefix(PREFIX)
-    kind = next(kind for kind in _SHOWN if kind.claims(shown))
+    kind, shown = _shown(uri)
     return RealtimeSource(kind.open(shown, options))
+
+
+def _check(uri: str) -> None:
+    kind, shown = _shown(uri)
+    if kind.check is not None:
+        kind.check(shown)
+
+
+def _shown(uri: str) -> tuple[SourceKind, str]:
+    """What is shown, and of which kind it is."""
+    shown = uri.removeprefix(PREFIX)
+    return next(kind for kind in _SHOWN if kind.claims(shown)), shown
 
 
 SOURCE = SourceKind(
@@ -174,4 +185,5 @@ SOURCE = SourceKind(
     open=open_realtime,
     example="realtime:clip.mp4",
     about="a file or demo, shown in real time as by a camera",
+    check=_check,
 )

@@ -220,14 +220,87 @@ def test_a_changed_file_is_classified_again(
     assert second["end_s"] > first["end_s"]
 
 
+@pytest.mark.parametrize("ending", ["jsonl", "parquet"])
+def test_an_update_does_what_is_new_or_changed_or_failed(
+    ending: str, archive: Path, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if ending == "parquet":
+        pytest.importorskip("pyarrow")
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    kinds = [archive / f"day{number}" / f"0{number}.avi" for number in range(3)]
+    for name, kind in zip(("keep.avi", "gone.avi", "change.avi"), kinds, strict=True):
+        shutil.copy(kind, clips / name)
+    (clips / "fail.avi").write_bytes(b"\0" * 3000)
+    output, anew = tmp_path / f"labels.{ending}", tmp_path / f"anew.{ending}"
+    words = words_of(bundle, clips, "-o", output)
+    first = called(*words, "--update", monkeypatch=monkeypatch)  # there is nothing yet: all of it
+    assert "4 files, 1 of them failed" in first.err
+
+    (clips / "gone.avi").unlink()
+    for name in ("change.avi", "fail.avi", "new.avi"):
+        shutil.copy(kinds[0], clips / name)
+    done = called(*words, "--update", monkeypatch=monkeypatch)
+
+    assert done.code == 0
+    assert "1 of 4 files were done before" in done.err
+    assert called(*words_of(bundle, clips, "-o", anew), monkeypatch=monkeypatch).code == 0
+    assert output.read_bytes() == anew.read_bytes()
+    again = called(*words, "--update", monkeypatch=monkeypatch)
+    assert "4 of 4 files were done before" in again.err
+    assert output.read_bytes() == anew.read_bytes()
+
+
+def test_an_update_that_was_stopped_tries_failed_files_again(
+    archive: Path, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    shutil.copy(archive / "day0" / "00.avi", clips / "good.avi")
+    (clips / "broken.avi").write_bytes(b"\0" * 3000)
+    words = words_of(bundle, clips, "-o", tmp_path / "labels.jsonl")
+    with monkeypatch.context() as patch:
+        patch.setattr("edge_cli.classify_run._conclude", lambda *rest: None)
+        called(*words, monkeypatch=monkeypatch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("edge_cli.classify_run._conclude", lambda *rest: None)
+        plain = called(*words, monkeypatch=monkeypatch)
+    assert "2 of 2 files were done before" in plain.err
+    done = called(*words, "--update", monkeypatch=monkeypatch)
+    assert "1 of 2 files were done before" in done.err
+    assert [bool(row["error"]) for row in lines_of(tmp_path / "labels.jsonl")[1]] == [True, False]
+
+
+def test_an_update_mixes_nothing(
+    archive: Path, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "labels.jsonl"
+    words = words_of(bundle, archive / "day0" / "00.avi", "-o", output)
+    output.write_text('{"type": "header", "other": 1}\n')
+    foreign = called(*words, "--update", monkeypatch=monkeypatch)
+    assert (foreign.code, output.read_text()) == (10, '{"type": "header", "other": 1}\n')
+    assert "no output of edgecls classify" in foreign.err
+
+    assert called(*words, "--force", monkeypatch=monkeypatch).code == 0
+    before = output.read_bytes()
+    other = called(*words, "--update", "--top", "3", monkeypatch=monkeypatch)
+    assert other.code == 2
+    assert "another --top (5, now 3)" in other.err
+    assert output.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["labels.jsonl"]
+
+
 def test_a_kill_while_the_output_is_written_leaves_nothing_for_good(
     archive: Path, bundle: Bundle, tmp_path: Path
 ) -> None:
     output = tmp_path / "labels.jsonl"
     words = words_of(bundle, archive / "day0" / "00.avi", "-o", output)
     program = (
-        "import os, runtime.archive.output as output\n"
-        "output.os.fsync = lambda _: os.kill(os.getpid(), 9)\n"
+        "import os\n"
+        "sync, place = os.fsync, '/proc/self/fd/{}'.format\n"
+        "partial = lambda handle: os.readlink(place(handle)).endswith('.part')\n"
+        "os.fsync = lambda handle: os.kill(os.getpid(), 9) if partial(handle) else sync(handle)\n"
         "from edge_cli.app import main\n"
         f"import sys; sys.argv[1:] = {words!r}; main()\n"
     )
@@ -237,7 +310,7 @@ def test_a_kill_while_the_output_is_written_leaves_nothing_for_good(
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert not output.exists()
 
-    assert "1 files" in started(*words).communicate(timeout=60)[1]
+    assert "1 of 1 files were done before" in started(*words).communicate(timeout=60)[1]
     assert [path.name for path in tmp_path.iterdir()] == ["labels.jsonl"]
 
 
@@ -309,6 +382,7 @@ def test_not_one_file_that_can_be_read_is_an_error(
         (["x.mp4", "-o", "out.jsonl", "--address", "a:1"], 2, "--engine ray"),
         (["x.mp4", "-o", "out.jsonl", "--engine", "ray", "--parallel", "2"], 2, "--workers"),
         (["rtsp://a/b", "-o", "out.jsonl"], 2, "edgecls run --source"),
+        (["x.mp4", "-o", "out.jsonl", "--force", "--update"], 2, "Leave out one of the two"),
     ],
 )
 def test_mistakes_are_told_at_once(

@@ -352,6 +352,13 @@ def test_no_source(bundle: Bundle) -> None:
     ]
 
 
+@pytest.mark.parametrize("sampling", ["sliding", "uniform"])
+def test_a_wrong_path_is_told_before_an_engine_is_started(bundle: Bundle, sampling: str) -> None:
+    source = ("--source", "/nowhere/clip.mp4", "--sampling", sampling)
+    said = failing("run", bundle.path, *source, "--backend", "tensorrt", code=4)
+    assert said[0] == "error: There is no file /nowhere/clip.mp4."
+
+
 @pytest.mark.parametrize(
     ("words", "about"),
     [

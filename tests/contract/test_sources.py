@@ -18,7 +18,15 @@ import pytest
 from models.errors import SourceError
 from runtime.recording.recorded import RecordedSource
 from runtime.recording.recorder import Recorder
-from runtime.sources import SOURCES, FrameSource, SourceKind, camera, only_frames, open_source
+from runtime.sources import (
+    SOURCES,
+    FrameSource,
+    SourceKind,
+    camera,
+    check_source,
+    only_frames,
+    open_source,
+)
 from tests.fakes import FakeSource
 from tests.recordings import opening, shown
 from tests.stream_servers import http_process, rtsp_process
@@ -265,3 +273,26 @@ def test_what_is_not_there_is_a_source_error(wrong: str) -> None:
         open_source(wrong)
     assert caught.value.message
     assert caught.value.exit_code == 4
+
+
+def test_a_glance_finds_nothing_wrong(uri: str) -> None:
+    check_source(uri)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "/nowhere/clip.mp4",
+        "replay:/nowhere/out.mkv",
+        "realtime:/nowhere/clip.mp4",
+        "",
+        "gopher://a",
+    ],
+)
+def test_a_glance_tells_what_opening_would(wrong: str) -> None:
+    with pytest.raises(SourceError) as opened:
+        open_source(wrong)
+    with pytest.raises(SourceError) as seen:
+        check_source(wrong)
+    assert type(seen.value) is type(opened.value)
+    assert seen.value.message
