@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -50,7 +49,7 @@ def execute(bundle: Bundle, request: ClassifyRequest) -> None:
             another model or other options.
         SourceError: There are no files, or none of them can be classified.
         BackendError: No engine runs the model.
-        OutputError: Results cannot be written.
+        OutputError: Results cannot be written, or what is to be updated was not made by this.
         typer.Exit: It was interrupted; the code is 130.
     """
     format_of(request.output)
@@ -73,7 +72,7 @@ def execute(bundle: Bundle, request: ClassifyRequest) -> None:
         say(session.line())
         facts = _facts(session, request)
         if older is not None:
-            check_same(request.output, older, json.loads(json.dumps(facts)))
+            check_same(request.output, older, facts)
         journal = stack.enter_context(Journal(journal_path, facts))
         if older is not None:
             journal.take_over(read_output(request.output))

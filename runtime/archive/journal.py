@@ -78,7 +78,7 @@ class Journal(ClosesOnExit):
             if self._file.was_empty:
                 # On the disk at once: a journal without its first line is of no use.
                 self._file.write(json.dumps({"type": "journal", **header}) + "\n", important=True)
-            self._lines, self._end = _read(path, json.loads(json.dumps(dict(header))))
+            self._lines, self._end = _read(path, header)
         except BaseException:
             self._file.close()
             raise
@@ -212,11 +212,12 @@ def check_same(path: Path, there: Mapping[str, Any], wanted: Mapping[str, Any]) 
     Args:
         path: The file that tells what was done.
         there: That.
-        wanted: What is done now, as it comes back from JSON.
+        wanted: What is done now.
 
     Raises:
         UsageError: They differ in one of `IDENTITY`.
     """
+    wanted = json.loads(json.dumps(dict(wanted)))
     for field, name in IDENTITY.items():
         if there.get(field) != wanted.get(field):
             raise UsageError(
