@@ -83,6 +83,7 @@ def _facts(entry: CacheEntry) -> dict[str, object]:
 
 
 def _show(entries: Sequence[CacheEntry]) -> None:
+    """A table for every engine on every device, since names of devices are long."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -90,18 +91,21 @@ def _show(entries: Sequence[CacheEntry]) -> None:
     from models.plain_text import plain
     from models.sizes import size_in_words
 
-    table = Table(box=None, pad_edge=False, header_style="cyan")
-    for name in ("backend", "model", "input", "device", "size", "used"):
-        right = name in {"size", "used"}
-        whole = right or name in {"backend", "input"}
-        table.add_column(name, justify="right" if right else "left", no_wrap=whole, overflow="fold")
     now_s = time.time()
+    tables: dict[str, Table] = {}
     for entry in entries:
         key = entry.key
-        words = (key.backend, key.model, key.shape, key.device)
-        last = (size_in_words(entry.size_bytes), _ago(now_s - entry.used_s))
-        table.add_row(*(Text(plain(word)) for word in (*words, *last)))
-    Console(highlight=False).print(table)
+        title = plain(f"{key.backend}: {key.device}")
+        if title not in tables:
+            tables[title] = Table(box=None, pad_edge=False, show_header=False)
+            for right in (False, False, True, True):
+                tables[title].add_column(justify="right" if right else "left", overflow="fold")
+        size, used = size_in_words(entry.size_bytes), _ago(now_s - entry.used_s)
+        words = (f"  {key.model.removesuffix('.onnx')}", key.shape, size, used)
+        tables[title].add_row(*(Text(plain(word)) for word in words))
+    console = Console(highlight=False)
+    for title, table in tables.items():
+        console.print(Text(title, style="cyan"), table)
 
 
 def _summary(entries: Sequence[CacheEntry], cache: EngineCache) -> str:
