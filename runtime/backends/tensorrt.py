@@ -11,6 +11,7 @@ ONNX Runtime.
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -35,6 +36,8 @@ from runtime.engine_cache import EngineCache, EngineKey
 from runtime.nvidia import gpu_number, gpus
 from runtime.session import Backend, Probe, Session, SessionOptions
 from runtime.settings import MOST_MIB, Value, asked_of, count, switch
+
+logger = logging.getLogger(__name__)
 
 _NAME = "tensorrt"
 _TENSORRT = "TensorrtExecutionProvider"
@@ -137,6 +140,12 @@ def _kept(key: EngineKey, asked: Mapping[str, Value]) -> Iterator[dict[str, str]
         yield {}
         return
     with EngineCache().entry(key) as folder:
+        if not any(folder.iterdir()):
+            logger.warning(
+                "TensorRT builds an engine for %s, which can take minutes; it is kept for the next"
+                " start",
+                key.model,
+            )
         yield {
             "trt_engine_cache_enable": "1",
             "trt_engine_cache_path": str(folder),

@@ -189,14 +189,17 @@ def test_what_tensorrt_is_told(bundle: Bundle, engine: MadeUpOnnxRuntime) -> Non
 
 
 def test_an_engine_is_built_once_and_then_found(
-    bundle: Bundle, engine: MadeUpOnnxRuntime, tmp_path: Path
+    bundle: Bundle, engine: MadeUpOnnxRuntime, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with opened(tensorrt.BACKEND, bundle):
         first = engine.opened[-1].providers[TENSORRT]["trt_engine_cache_path"]
     (entry,) = EngineCache(folder=tmp_path / "engines").entries()
     assert Path(first) != entry.path, "built beside its place"
+    assert "builds an engine" in caplog.text, "it takes minutes, which must not pass in silence"
+    caplog.clear()
     with opened(tensorrt.BACKEND, bundle):
         assert engine.opened[-1].providers[TENSORRT]["trt_engine_cache_path"] == str(entry.path)
+    assert not caplog.text
     assert entry.key.shape == "x".join(map(str, bundle.card.clip.input_shape(1)))
     assert entry.key.engine == "onnxruntime 9.9.9, TensorRT 100300"
     assert entry.key.device == "NVIDIA Made Up, 8.7, CUDA 12.6"
