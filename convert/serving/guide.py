@@ -122,9 +122,11 @@ def _request(request: ExportRequest, card: ModelCard, graph: ServedGraph) -> str
 def _start_triton(request: ExportRequest) -> str:
     gpu = "" if (request.device == "cpu" or request.accelerator == "openvino") else " --gpus all"
     cache, note = "", ""
+    if gpu and request.device in (None, "auto") and request.accelerator is None:
+        note = "\n\nOn a machine without an NVIDIA GPU leave out `--gpus all`."
     if request.accelerator == "tensorrt":
         cache = f" -v triton-engines:{ENGINE_FOLDER}"
-        note = (
+        note += (
             "\n\nTensorRT builds its engine at the first start, before the model is ready, which"
             " may take minutes, and keeps it in that volume."
         )
