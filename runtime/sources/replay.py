@@ -6,7 +6,6 @@ import logging
 import time
 from collections import deque
 from collections.abc import Iterator
-from pathlib import Path
 
 from models.errors import SourceError
 from runtime.closing import ClosesOnExit
@@ -15,7 +14,6 @@ from runtime.recording.entries import Asked, Ended, Happened
 from runtime.recording.recording import Recording, StoredPicture
 from runtime.records import Frame, SourceCounts, SourceEvent
 from runtime.sources.base import FrameSource, SourceKind, Wanted, only_frames
-from runtime.sources.file import check_path
 from runtime.sources.options import SourceOptions
 from runtime.sources.paths import user_path
 
@@ -173,11 +171,7 @@ def open_replay(uri: str, options: SourceOptions) -> FrameSource:
         SourceNotFound: There is no such file.
         SourceError: It is no recording.
     """
-    return ReplaySource(Recording(_path(uri)))
-
-
-def _path(uri: str) -> Path:
-    return user_path(uri.removeprefix(PREFIX))
+    return ReplaySource(Recording(user_path(uri.removeprefix(PREFIX))))
 
 
 SOURCE = SourceKind(
@@ -186,5 +180,4 @@ SOURCE = SourceKind(
     open=open_replay,
     example="replay:out.mkv",
     about="a recording, repeated as it was",
-    check=lambda uri: check_path(_path(uri)),
 )
