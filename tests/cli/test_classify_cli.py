@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -50,25 +49,31 @@ def lines_of(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return header, rows
 
 
-def started(*words: str, temporary: str = "/tmp") -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "edge_cli", *words],
+def run_of(*words: str, program: str = "", temporary: str = "/tmp") -> tuple[int, str]:
+    """The command in a process of its own, behind a program: its exit code and stderr."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{program}from edge_cli.app import main; main()", *words],
         stderr=subprocess.PIPE,
         text=True,
         env={**environment(), "TMPDIR": temporary},
         start_new_session=True,
+        timeout=120,
+        check=False,
     )
+    return done.returncode, done.stderr
 
 
-def stop_when(child: subprocess.Popen[str], journal: Path, *, lines: int, number: int) -> str:
-    """Send a signal when so many files are done; what it said on stderr."""
-    deadline_s = time.monotonic() + 60
-    while not journal.exists() or journal.read_bytes().count(b"\n") <= lines:
-        assert child.poll() is None, child.communicate()[1]
-        assert time.monotonic() < deadline_s
-        time.sleep(0.01)
-    child.send_signal(number)
-    return child.communicate(timeout=60)[1]
+def signal_behind(lines: int, number: int) -> str:
+    """A program that makes the command send itself a signal when so many files are done."""
+    return (
+        "import os, itertools\n"
+        "from runtime.archive.journal import Journal\n"
+        "append, counted = Journal.append, itertools.count(1)\n"
+        "def counting(self, result):\n"
+        "    append(self, result)\n"
+        f"    if next(counted) == {lines}: os.kill(os.getpid(), {int(number)})\n"
+        "Journal.append = counting\n"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -146,12 +151,13 @@ def test_killed_half_way_it_goes_on(
     journal = tmp_path / "labels.jsonl.journal"
     words = words_of(bundle, archive, "-o", output, "--engine", engine)
     with TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as temporary:
-        child = started(*words, temporary=temporary)
-        stop_when(child, journal, lines=CLIPS // 2, number=signal.SIGKILL)
+        program = signal_behind(CLIPS // 2, signal.SIGKILL)
+        code, _ = run_of(*words, program=program, temporary=temporary)
+    assert code == -signal.SIGKILL
     with journal.open("ab") as stream:
         stream.write(journal.read_bytes().splitlines()[1][:40])
     before = journal.read_bytes().count(b"\n") - 1
-    assert CLIPS // 2 <= before < CLIPS
+    assert before == CLIPS // 2
     assert not output.exists()
 
     # The second half by this machine's engine: which one it is makes no difference.
@@ -168,18 +174,16 @@ def test_ctrl_c_says_how_to_go_on(
 ) -> None:
     output = tmp_path / "labels.jsonl"
     words = words_of(bundle, archive, "-o", output)
-    child = started(*words)
 
-    said = stop_when(
-        child, tmp_path / "labels.jsonl.journal", lines=5, number=signal.SIGINT
-    ).splitlines()
+    code, err = run_of(*words, program=signal_behind(5, signal.SIGINT))
 
-    assert child.returncode == 130
-    assert " of 60 files; go on: " in said[-1]
-    command = shlex.split(said[-1].partition("go on: ")[2])
+    said = err.splitlines()[-1]
+    assert code == 130
+    assert " of 60 files; go on: " in said
+    command = shlex.split(said.partition("go on: ")[2])
     assert command[0] == "edgecls"
-    again = started(*command[1:])
-    assert "60 files, 1 of them failed" in again.communicate(timeout=60)[1]
+    code, err = run_of(*command[1:])
+    assert "60 files, 1 of them failed" in err
     assert output.read_bytes() == undisturbed[1].read_bytes()
 
 
@@ -301,16 +305,12 @@ def test_a_kill_while_the_output_is_written_leaves_nothing_for_good(
         "sync, place = os.fsync, '/proc/self/fd/{}'.format\n"
         "partial = lambda handle: os.readlink(place(handle)).endswith('.part')\n"
         "os.fsync = lambda handle: os.kill(os.getpid(), 9) if partial(handle) else sync(handle)\n"
-        "from edge_cli.app import main\n"
-        f"import sys; sys.argv[1:] = {words!r}; main()\n"
     )
-    killed = subprocess.run(
-        [sys.executable, "-c", program], env=environment(), capture_output=True, check=False
-    )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    code, err = run_of(*words, program=program)
+    assert code == -signal.SIGKILL, err
     assert not output.exists()
 
-    assert "1 of 1 files were done before" in started(*words).communicate(timeout=60)[1]
+    assert "1 of 1 files were done before" in run_of(*words)[1]
     assert [path.name for path in tmp_path.iterdir()] == ["labels.jsonl"]
 
 
