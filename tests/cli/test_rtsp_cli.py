@@ -22,6 +22,7 @@ from runtime.records import Clip, Frame
 from tests.cli.command import NEEDS_ENGINES, ROOT, environment
 from tests.cli.in_process import called
 from tests.cli.lasting import lasting
+from tests.pauses import Pauses
 from tests.stream_servers import (
     COLOURS,
     RtspServer,
@@ -149,10 +150,11 @@ def stopped(number: signal.Signals, uri: str, when: Callable[[str], bool], folde
         while not when(errors.read_text()) and time.monotonic() < until_s:
             time.sleep(0.05)
         time.sleep(0.2)
-        started_s = time.monotonic()
-        run.send_signal(number)
-        out, _ = run.communicate(timeout=WAIT_S)
-        took_s = time.monotonic() - started_s
+        with Pauses() as pauses:
+            started_s = time.monotonic()
+            run.send_signal(number)
+            out, _ = run.communicate(timeout=WAIT_S)
+            took_s = time.monotonic() - started_s - pauses.lost_s
     err = errors.read_text()
     assert run.returncode == 0, err
     assert took_s < 2.0

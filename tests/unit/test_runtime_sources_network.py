@@ -196,9 +196,10 @@ def test_a_server_that_says_nothing_or_half_of_it(scheme: str, answer: bytes) ->
         source.interrupt()
         reader.join(5)
         assert time.monotonic() - interrupted_s < 0.3 + pauses.lost_s
+        lost_s = pauses.lost_s
     source.close()
-    assert time.monotonic() - interrupted_s < 1.5
-    assert time.monotonic() - started_s < 4.0
+    assert time.monotonic() - interrupted_s < 1.5 + lost_s
+    assert time.monotonic() - started_s < 4.0 + lost_s
     assert [one.kind for one in found if isinstance(one, SourceEvent)] in (["silent"], ["lost"])
     server.close()
 
@@ -279,8 +280,8 @@ def test_a_live_playlist_comes_in_bursts_and_is_spread_out(tmp_path: Path) -> No
     server = HttpServer(tmp_path)
     with Pauses() as pauses, open_source(server.uri("live.m3u8")) as source:
         frames = list(itertools.islice(source, 30))
-        assert source.counts.dropped == 0
         lost_s = pauses.lost_s
+        assert source.counts.dropped <= lost_s * 25
     server.close()
     took_s = frames[-1].arrived_s - frames[0].arrived_s
     assert took_s == pytest.approx(29 / 25, abs=0.2 + lost_s)
