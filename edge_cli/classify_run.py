@@ -59,7 +59,8 @@ def execute(bundle: Bundle, request: ClassifyRequest) -> None:
         discard(journal_path)
     before = begun(journal_path)
     older = read_header(request.output) if request.update and request.output.exists() else None
-    if before is None and older is None and request.output.exists() and not request.force:
+    known = before or older
+    if known is None and request.output.exists() and not request.force:
         raise UsageError(
             f"{request.output} is there already.",
             hint="Do what is new, changed or failed: --update. Start anew: --force.",
@@ -67,8 +68,7 @@ def execute(bundle: Bundle, request: ClassifyRequest) -> None:
     with waiting("looking for files"):
         files = archive_files(request.places, request.lists)
     with ExitStack() as stack:
-        asked = _asked(request, before or older)
-        session = stack.enter_context(edgecls.open_session(bundle, asked))
+        session = stack.enter_context(edgecls.open_session(bundle, _asked(request, known)))
         say(session.line())
         facts = _facts(session, request)
         if older is not None:
@@ -77,7 +77,7 @@ def execute(bundle: Bundle, request: ClassifyRequest) -> None:
         if older is not None:
             journal.take_over(read_output(request.output))
         undone = journal.undone(files, retry=request.update)
-        if before is not None or older is not None:
+        if known is not None:
             say(f"{len(files) - len(undone)} of {len(files)} files were done before")
         engine = _engine(session, request)
         if undone and not _classify(engine, journal, undone, total=len(files)):

@@ -19,7 +19,7 @@ from models.errors import OutputError, UsageError
 from runtime.archive.files import Stamp, stamp_of
 from runtime.archive.result import FileResult, result_of_json
 from runtime.closing import ClosesOnExit
-from runtime.outputs.line_file import LineFile, Sync, WhenFull, cannot_write
+from runtime.outputs.line_file import LineFile, Sync, WhenFull, cannot_read, cannot_write
 
 logger = logging.getLogger(__name__)
 
@@ -131,7 +131,7 @@ class Journal(ClosesOnExit):
                     stream.seek(self._lines[file].at)
                     yield result_of_json(json.loads(stream.readline()))
         except OSError as error:
-            raise OutputError(f"{self._path} cannot be read: {error.strerror or error}.") from error
+            raise cannot_read(self._path, error) from error
 
     def close(self) -> None:
         """Close the file; twice is fine."""
@@ -191,7 +191,7 @@ def _read(path: Path, wanted: Mapping[str, Any]) -> tuple[dict[str, _Line], int]
     except OSError as error:
         if isinstance(error, OutputError):
             raise
-        raise OutputError(f"{path} cannot be read: {error.strerror or error}.") from error
+        raise cannot_read(path, error) from error
     if torn:
         logger.warning("%s: %d lines are damaged; their files are classified again", path, torn)
     return lines, at

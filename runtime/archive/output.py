@@ -14,7 +14,7 @@ from typing import Any
 from models.errors import OutputError, UsageError
 from models.extras import extra
 from runtime.archive.result import FileResult, result_of_json
-from runtime.outputs.line_file import cannot_write
+from runtime.outputs.line_file import cannot_read, cannot_write
 
 _ROWS = 10_000
 """Rows per group of a Parquet file: what is in memory at a time."""
@@ -110,7 +110,7 @@ def read_header(output: Path) -> Mapping[str, Any]:
     try:
         header = format_of(output).read_header(output)
     except OSError as error:
-        raise OutputError(f"{output} cannot be read: {error.strerror or error}.") from error
+        raise cannot_read(output, error) from error
     except (ValueError, RecursionError):
         header = None
     if not isinstance(header, dict) or "model_sha256" not in header:
@@ -132,8 +132,7 @@ def read_output(output: Path) -> Iterator[FileResult]:
             with contextlib.suppress(KeyError, TypeError, ValueError):
                 yield result_of_json(value)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise OutputError(f"{output} cannot be read: {reason}.") from error
+        raise cannot_read(output, error) from error
 
 
 def _lines_header(path: Path) -> object:

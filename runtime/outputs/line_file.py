@@ -213,6 +213,11 @@ def _half_line(handle: int, path: Path) -> int:
     return size - (start + tail.rfind(b"\n") + 1)
 
 
+def cannot_read(path: Path, error: OSError | ValueError) -> OutputError:
+    """The error that says why a file that was written before cannot be read."""
+    return OutputError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.")
+
+
 def cannot_write(path: Path, error: OSError) -> OutputError:
     """The error that says why a file or folder cannot be written."""
     shown = str(path).encode("utf-8", "backslashreplace").decode()

@@ -25,6 +25,7 @@ from runtime.outputs.clip_recorder import ClipSettings
 from runtime.outputs.clip_ring import CodedPicture
 from runtime.outputs.clips import EventClips
 from runtime.records import Frame, Picture
+from tests.pauses import Pauses
 
 av = pytest.importorskip("av", reason="needs PyAV")
 
@@ -391,6 +392,3 @@ def test_a_stream_that_breaks_off_completes_its_film(tmp_path: Path) -> None:
         recorder.frame(frame(tick, epoch=1), 0)
     recorder.close(grace_s=20.0)
     assert [one.name for one in tmp_path.iterdir()] == [name]
-
-
-from tests.pauses import Pauses
